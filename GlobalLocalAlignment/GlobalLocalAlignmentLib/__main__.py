@@ -1,0 +1,5 @@
+"""``python -m GlobalLocalAlignmentLib``: the same as ``gla``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,190 @@
+"""The model file: all networks and a JSON model card in one ``.safetensors`` file. Data only, never code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .config import Configuration, Intensity, Label, Plane, Section, Segmentation, Synthesis
+from .errors import InputError
+from .networks import DeepLabSegmenter, FeatureDiscriminator, SynthesisNetwork
+
+FORMAT = "GlobalLocalAlignment"
+FORMAT_VERSION = 1
+
+
+class DomainCard(Section):
+    """What a domain's images are and how their values are scaled."""
+
+    modality: str
+    intensity: Intensity
+
+
+class ModelCard(Section):
+    """Everything a user or a program needs to know to apply the model; nothing that identifies a patient or computer.
+
+    ``networks`` names what the file holds: ``synthesis``, ``segmenter``, ``feature_discriminator``,
+    ``output_discriminator``. ``synthesis_domains`` gives the modality of each domain label of the synthesis network.
+    ``provenance`` tells how it was trained, ``scores`` what was measured.
+    """
+
+    format_version: int = FORMAT_VERSION
+    labels: list[Label]
+    plane: Plane
+    source: DomainCard
+    target: DomainCard
+    networks: list[str]
+    synthesis: Synthesis
+    synthesis_domains: tuple[str, str] | None = None
+    segmentation: Segmentation
+    provenance: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Name of each label value."""
+        return {label.value: label.name for label in self.labels}
+
+
+@dataclass
+class Bundle:
+    """A model ready for use. ``synthesis`` and ``feature_discriminator`` are None where the model does without."""
+
+    card: ModelCard
+    segmenter: DeepLabSegmenter
+    feature_discriminator: FeatureDiscriminator | None
+    synthesis: SynthesisNetwork | None
+
+    def to(self, device: torch.device) -> Bundle:
+        """Move all networks to a device."""
+        for network in (self.segmenter, self.feature_discriminator, self.synthesis):
+            if network is not None:
+                network.to(device)
+        return self
+
+
+def save_bundle(path: Path, card: ModelCard, networks: Mapping[str, nn.Module]) -> None:
+    """Write the networks and the card; a failure leaves an earlier file as it was."""
+    tensors = {
+        f"{name}.{key}": value.detach().cpu().contiguous()
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    card = card.model_copy(update={"networks": sorted(networks)})
+    metadata = {"format": FORMAT, "card": card.model_dump_json()}
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(path, f"cannot be written ({error})", "make space or choose another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Model card alone, without reading the weights.
+
+    Raises:
+        InputError: not a model file, truncated, a pickle, or from a newer format.
+    """
+    with _open(path) as stream:
+        return _card(path, stream.metadata())
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Networks and card.
+
+    Raises:
+        InputError: as ``read_card``, or weights that do not fit the card.
+    """
+    with _open(path) as stream:
+        card = _card(path, stream.metadata())
+        segmenter = DeepLabSegmenter(len(card.labels) + 1, card.segmentation.width, card.segmentation.blocks,
+                                     card.segmentation.stem_pooling)  # fmt: skip
+        wanted: dict[str, nn.Module] = {"segmenter": segmenter}
+        if "feature_discriminator" in card.networks:
+            wanted["feature_discriminator"] = FeatureDiscriminator(segmenter.feature_channels)
+        if "synthesis" in card.networks:
+            settings = card.synthesis
+            wanted["synthesis"] = SynthesisNetwork(settings.width, settings.blocks, settings.hidden)
+        for name, network in wanted.items():
+            _fill(path, network, name, stream)
+    return Bundle(card, segmenter, wanted.get("feature_discriminator"), wanted.get("synthesis"))
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(path, "there is no such model file", "name a model.safetensors")
+    with open(path, "rb") as stream:
+        start = stream.read(4)
+    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise InputError(path, "is a pickled PyTorch file, which could run code",
+                         "use the model.safetensors of a training run")  # fmt: skip
+    try:
+        return safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        raise InputError(path, f"is truncated or not a model file ({error})", "copy it again from where it was made") \
+            from error  # fmt: skip
+
+
+def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
+    if not metadata or metadata.get("format") != FORMAT:
+        raise InputError(path, "is not a model of this program", "use the model.safetensors of a training run")
+    try:
+        content = json.loads(metadata["card"])
+        version = int(content["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, f"has a damaged model card ({error})", "copy it again from where it was made") from error
+    if version > FORMAT_VERSION:
+        raise InputError(path, f"is of format {version}, this program reads up to {FORMAT_VERSION}",
+                         "update the program")  # fmt: skip
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(path, f"has a damaged model card ({place}: {first['msg']})", "copy it again") from error
+
+
+def _fill(path: Path, network: nn.Module, name: str, stream: Any) -> None:
+    expected, present = network.state_dict(), set(stream.keys())
+    tensors: dict[str, Tensor] = {}
+    for key, value in expected.items():
+        full = f"{name}.{key}"
+        if full not in present or tuple(stream.get_slice(full).get_shape()) != tuple(value.shape):
+            raise InputError(path, f"has no fitting weights for {full}", "copy it again from where it was made")
+        tensors[key] = stream.get_tensor(full)
+    network.load_state_dict(tensors)
+    network.eval().requires_grad_(False)
+
+
+def make_card(
+    configuration: Configuration,
+    source: DomainCard,
+    target: DomainCard,
+    synthesis_domains: tuple[str, str] | None,
+    provenance: dict[str, Any],
+) -> ModelCard:
+    """Card of a finished training. Paths of this computer are left out."""
+    return ModelCard(
+        labels=configuration.labels,
+        plane=configuration.plane,
+        source=source,
+        target=target,
+        networks=[],
+        synthesis=configuration.synthesis.model_copy(update={"model": None}),
+        synthesis_domains=synthesis_domains,
+        segmentation=configuration.segmentation,
+        provenance=provenance,
+    )

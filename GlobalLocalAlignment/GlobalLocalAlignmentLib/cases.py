@@ -1,0 +1,119 @@
+"""Find the volumes of a folder, name their cases, and pair images with label maps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from .errors import InputError
+from .volumes import VOLUME_SUFFIXES
+
+IMAGE_WORDS = ("image", "images", "img", "volume")
+LABEL_WORDS = ("label", "labels", "labelmap", "segmentation", "seg", "mask", "gt", "truth")
+EXTRA_WORDS = ("feature_mask", "synthesized", "source_style", "target_style")
+"""Endings of what a prediction writes beside a segmentation; they are never inputs."""
+
+Role = Literal["image", "labelmap"]
+
+
+def find_volumes(inputs: Sequence[Path], role: Role) -> dict[str, Path]:
+    """Volumes among files and folders, by case name, in natural order.
+
+    A folder gives its volume files and those of its folders that hold a DICOM series; a folder of DICOM files is
+    itself a case. Where a folder mixes images and label maps, their names tell them apart (``image_07``,
+    ``label_07``, ``x_segmentation``).
+
+    Raises:
+        InputError: an input does not exist, or two files have the same case name.
+    """
+    found: dict[str, Path] = {}
+    for path in inputs:
+        for entry in _entries(Path(path), role):
+            name = case_name(entry)
+            if name in found:
+                raise InputError(entry, f"has the same case name ({name}) as {found[name].name}",
+                                 "rename one or name the files one by one")  # fmt: skip
+            found[name] = entry
+    return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+
+
+def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str, tuple[Path, Path]]:
+    """Image and label map of each case; label maps without an image are left out.
+
+    Raises:
+        InputError: a case without its label, or no case at all.
+    """
+    if not images:
+        raise InputError("images", "hold no case", "name a folder with volumes")
+    missing = [name for name in images if name not in labelmaps]
+    if missing:
+        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(images[missing[0]], f"has no label map for case {missing[0]}{rest}",
+                         f"add label_{missing[0]} or exclude the case")  # fmt: skip
+    return {name: (path, labelmaps[name]) for name, path in images.items()}
+
+
+def case_name(path: Path) -> str:
+    """File name without suffix and without image or label words at either end: ``image_07.nii.gz`` -> ``07``."""
+    stem = _stem(path)
+    for words in (IMAGE_WORDS, LABEL_WORDS):
+        for word in words:
+            match = re.fullmatch(rf"(?:{word}[_\-. ]+(?P<after>.+)|(?P<before>.+)[_\-. ]+{word})", stem, re.IGNORECASE)
+            if match:
+                return match["after"] or match["before"]
+    return stem
+
+
+def _entries(path: Path, role: Role) -> list[Path]:
+    if not path.exists():
+        raise InputError(path, "does not exist", "check the path")
+    if path.is_file() or _is_series(path):
+        return [path]
+    entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")]
+    volumes = [entry for entry in entries if (_is_volume(entry) if entry.is_file() else _is_series(entry))]
+    volumes = [entry for entry in volumes if not any(_stem(entry).endswith(f"_{word}") for word in EXTRA_WORDS)]
+    labels = [entry for entry in volumes if _named_as_label(entry)]
+    if role == "image":
+        images = [entry for entry in volumes if entry not in labels]
+        return images or volumes
+    return labels or volumes
+
+
+def _named_as_label(path: Path) -> bool:
+    parts = re.split(r"[_\-. ]+", _stem(path).lower())
+    return len(parts) > 1 and (parts[0] in LABEL_WORDS or parts[-1] in LABEL_WORDS)
+
+
+def _is_volume(path: Path) -> bool:
+    return path.name.lower().endswith(VOLUME_SUFFIXES)
+
+
+def _is_series(path: Path) -> bool:
+    """A folder of DICOM files; their suffix or their magic number tells."""
+    if not path.is_dir():
+        return False
+    files = [entry for entry in sorted(path.iterdir()) if entry.is_file() and not entry.name.startswith(".")][:3]
+    return bool(files) and all(entry.suffix.lower() == ".dcm" or _has_dicom_magic(entry) for entry in files)
+
+
+def _has_dicom_magic(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(128)
+            return stream.read(4) == b"DICM"
+    except OSError:
+        return False
+
+
+def _stem(path: Path) -> str:
+    lowered = path.name.lower()
+    for suffix in VOLUME_SUFFIXES:
+        if lowered.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem if path.suffix.lower() == ".dcm" else path.name
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

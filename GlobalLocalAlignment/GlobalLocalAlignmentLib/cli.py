@@ -1,0 +1,301 @@
+"""Command line: ``gla`` and ``python -m GlobalLocalAlignmentLib``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
+from .console import Display, score_table
+from .errors import ExitCode, InputError, StopRequested
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train a segmenter for one modality from labels of another, and segment with it.",
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+ModelOption = Annotated[Path, typer.Option("--model", "-m", help="model.safetensors of a training run.")]
+InputOption = Annotated[list[Path], typer.Option("--input", "-i", help="Volume, folder or DICOM series; repeatable.")]
+CaseOption = Annotated[list[str], typer.Option("--case", help="Only this case; repeatable.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, 32 or bf16.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Slices at once.")]
+
+
+@app.command()
+def train(
+    output: OutputOption,
+    preset: Annotated[str | None, typer.Option(help=f"Settings to start from: {', '.join(preset_names())}.")] = None,
+    config: Annotated[Path | None, typer.Option(help="JSON or YAML file with settings, over the preset.")] = None,
+    source_images: Annotated[list[Path] | None, typer.Option(help="Labelled images: folder or files.")] = None,
+    source_labels: Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")] = None,
+    target_images: Annotated[list[Path] | None, typer.Option(help="Images of the other modality.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over everything else.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+) -> None:
+    """Train both stages; ends with OUTPUT/model.safetensors and OUTPUT/report.html."""
+    from .training.run import train as run_training
+
+    settings: Configuration | None = None
+    given = [preset, config, source_images, source_labels, target_images, set_, device, precision]
+    if resume and any(given):
+        raise InputError("--resume", "goes on with the settings of the run", "leave the other options out")
+    if not resume:
+        options: dict[str, Any] = {"source": {}, "target": {}, "training": {}}
+        for section, key, value in (
+            ("source", "images", source_images),
+            ("source", "labelmaps", source_labels),
+            ("target", "images", target_images),
+        ):
+            if value:
+                options[section][key] = [str(path) for path in value]
+        options["training"] |= {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
+        settings = gather(preset, config, options, set_ or [])
+    with Display(console) as display, CleanStop() as stop:
+        run_training(output, settings, [display], stop)
+    from .report import write_report
+
+    report = write_report(output)
+    console.print(f"model   {output / 'model.safetensors'}\nreport  {report}", markup=False)
+
+
+@app.command()
+def predict(
+    model: ModelOption,
+    input_: InputOption,
+    output: OutputOption,
+    case: CaseOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    feature_mask: Annotated[bool, typer.Option("--feature-mask", help="Also the local feature mask.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also one volume a structure.")] = False,
+    synthesized: Annotated[bool, typer.Option("--synthesized", help="Also the input in source style.")] = False,
+    largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
+    batch_size: BatchOption = 16,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Segment volumes: x.nii.gz -> x_segmentation.nii.gz in the geometry of x."""
+    from .batch import choose_cases, predict_files
+    from .prediction import Outputs
+
+    cases = choose_cases(input_, case)
+    predictor = _predictor(model, device, precision, batch_size, largest_component)
+    with Display(console) as display:
+        predict_files(predictor, cases, output, Outputs(feature_mask, probabilities, synthesized), _events(display))
+    console.print(f"{len(cases)} segmented into {output}", markup=False)
+
+
+@app.command()
+def synthesize(
+    model: ModelOption,
+    input_: InputOption,
+    output: OutputOption,
+    to: Annotated[str, typer.Option(help="Style of the result: source or target.")],
+    case: CaseOption = [],  # noqa: B006
+    batch_size: BatchOption = 16,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Write volumes of one domain in the style of the other."""
+    from .batch import choose_cases, synthesize_files
+
+    if to not in ("source", "target"):
+        raise InputError(f"--to {to}", "is not a domain", "choose source or target")
+    cases = choose_cases(input_, case)
+    predictor = _predictor(model, device, precision, batch_size, False)
+    with Display(console) as display:
+        synthesize_files(predictor, cases, output, to, _events(display))
+    console.print(f"{len(cases)} written into {output}", markup=False)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="Folder with label maps that were predicted.")],
+    references: Annotated[Path, typer.Option(help="Folder with label maps that are true.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file for the scores.")],
+    model: Annotated[Path | None, typer.Option("--model", "-m", help="Model that names the labels.")] = None,
+) -> None:
+    """Dice, ASD (two definitions, voxel and mm) and HD95 of each case and structure."""
+    from .bundle import read_card
+    from .errors import InputErrors
+    from .evaluation import evaluate_folders, summarize, write_scores
+
+    names = read_card(model).names if model is not None else None
+    with Display(console) as display:
+        scores, failures = evaluate_folders(predictions, references, names, _case_progress(display))
+    if scores:
+        write_scores(scores, output)
+        print_scores({"": scores}, summarize)
+        console.print(f"scores  {output}", markup=False)
+    if failures:
+        raise InputErrors(failures)
+
+
+@app.command()
+def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> None:
+    """Show the model card: labels, preprocessing, training data, scores, versions."""
+    import yaml
+
+    from .bundle import read_card
+
+    console.print(yaml.safe_dump(read_card(file).model_dump(mode="json"), sort_keys=False).rstrip(), markup=False)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Write RUN/report.html from what the run has so far."""
+    from .report import write_report
+
+    if not (run / "config.json").is_file():
+        raise InputError(run, "holds no run", "name the output folder of gla train")
+    console.print(str(write_report(run)), markup=False)
+
+
+@app.command()
+def demo(
+    output: OutputOption = Path("demo"),
+    task: Annotated[str, typer.Option(help="heart or abdomen")] = "abdomen",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """The whole job on phantoms: train, segment, evaluate, report."""
+    from .demo import run_demo
+
+    with Display(console) as display, CleanStop() as stop:
+        scores, page = run_demo(output, task, seed, device, [display], stop)
+    from .evaluation import summarize
+
+    print_scores(scores, summarize)
+    console.print(f"report  {page}", markup=False)
+
+
+def gather(preset: str | None, config: Path | None, options: dict[str, Any], changes: list[str]) -> Configuration:
+    """Preset, then file, then options, then ``--set``: each over the one before."""
+    from_file = load_file(config) if config is not None else {}
+    name = preset or from_file.get("preset")
+    base = load_preset(name) if name else {}
+    settings = merge(merge(merge(base, from_file), options), assignments(changes))
+    return configuration(settings)
+
+
+def print_scores(scores: dict[str, list], summarize: Callable) -> None:
+    """Tables of Dice and ASD: a row for each method, a column for each structure."""
+    summaries = {method: summarize(entries) for method, entries in scores.items()}
+    columns = [summary.name for summary in next(iter(summaries.values()))]
+    for title, key, factor in (("Dice (%)", "dice", 100.0), ("ASD (mm, mean of both directions)", "assd_mm", 1.0)):
+        rows = {
+            method.replace("_", " "): {summary.name: factor * summary.mean[key] for summary in entries}
+            for method, entries in summaries.items()
+        }
+        console.print(score_table(title, rows, columns))
+
+
+def _predictor(model: Path, device: str, precision: str, batch_size: int, largest_component: bool):
+    from .bundle import load_bundle
+    from .devices import resolve_device, resolve_precision
+    from .prediction import Predictor
+
+    if precision not in ("auto", "32", "bf16"):
+        raise InputError(f"--precision {precision}", "is not known", "choose auto, 32 or bf16")
+    chosen = resolve_device(device)
+    return Predictor(load_bundle(model), chosen, resolve_precision(precision, chosen), batch_size, largest_component)
+
+
+def _events(display: Display):
+    from .training.events import EventLog
+
+    return EventLog(None, [display])
+
+
+def _case_progress(display: Display) -> Callable[[int, int], None]:
+    import time
+
+    events, started = _events(display), time.monotonic()
+    events.emit("stage_started", "evaluation")
+
+    def report(done: int, of: int) -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        events.emit(
+            "progress", "evaluation", iteration=done, of=of, rate=rate, seconds_left=(of - done) / rate, values={}
+        )
+
+    return report
+
+
+class CleanStop:
+    """Turns the first interrupt or termination signal into a request to stop; the second one ends the process."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.earlier: dict[int, Any] = {}
+
+    def __enter__(self) -> CleanStop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.earlier[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.earlier.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True
+        signal.signal(number, self.earlier[number])
+        errors.print("stopping after this iteration; once more to stop at once", markup=False)
+
+
+def main() -> None:
+    """Run a command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; nothing but the command's own text reaches the screen."""
+    try:
+        app(arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+    except InputError as error:
+        for line in str(error).splitlines():
+            errors.print(f"error: {line}", markup=False, soft_wrap=True, style="red")
+        return ExitCode.INPUT_ERROR
+    except StopRequested:
+        errors.print("stopped; go on with --resume", markup=False)
+        return ExitCode.STOPPED
+    except Exception as error:
+        return _unexpected(error, arguments)
+    return ExitCode.DONE
+
+
+def _unexpected(error: Exception, arguments: list[str]) -> int:
+    trace = traceback.format_exc()
+    place = "this screen"
+    folder = next(
+        (Path(after) for before, after in zip(arguments, arguments[1:]) if before in ("-o", "--output")), None
+    )  # noqa: B905
+    if folder is not None and folder.is_dir():
+        with open(folder / "log.txt", "a", encoding="utf-8") as stream:
+            stream.write(trace)
+        place = str(folder / "log.txt")
+    else:
+        errors.print(trace, markup=False)
+    errors.print(
+        f"internal error: {type(error).__name__}: {error}; the details are in {place}", markup=False, style="red"
+    )
+    return ExitCode.INTERNAL_ERROR

@@ -1,0 +1,173 @@
+"""The cases of a domain: chosen, checked all at once before any work, and cut into slices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .cases import find_volumes, pair_cases
+from .config import Domain, Intensity, Label, Plane
+from .errors import ErrorCollector, InputError
+from .preprocessing import guess_modality, intensity_limits
+from .slicegrid import SliceGrid
+from .slicestore import CaseSlices, SliceStore
+from .volumes import check_same_geometry, read_labelmap, read_volume
+
+BLANK_DEVIATION = 1e-3
+"""A slice whose scaled values spread less than this shows nothing and teaches nothing."""
+
+OnCase = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files of one case; ``labelmap`` is None in a domain without labels."""
+
+    name: str
+    image: Path
+    labelmap: Path | None = None
+
+
+@dataclass
+class Cohort:
+    """Cases of one domain that passed all checks.
+
+    Attributes:
+        cases: in the order of their names.
+        modality: as configured or guessed from the values of the majority.
+        intensity: the rule for that modality.
+        values: label values that occur, after mapping, background left out.
+    """
+
+    cases: list[Case]
+    modality: str
+    intensity: Intensity
+    values: set[int] = field(default_factory=set)
+
+
+def select_cases(domain: Domain, role: str, labelled: bool) -> list[Case]:
+    """Cases that the domain's folders hold and its ``include`` and ``exclude`` leave.
+
+    Raises:
+        InputError: no case, a case without its label, or a chosen case that does not exist.
+    """
+    if not domain.images:
+        raise InputError(f"{role} images", "are not given", f"name a folder with --{role}-images")
+    images = find_volumes(domain.images, "image")
+    wrong = [name for name in (*domain.include, *domain.exclude) if name not in images]
+    if wrong:
+        known = ", ".join(list(images)[:8]) + (", ..." if len(images) > 8 else "")
+        raise InputError(f"case {wrong[0]}", f"is not among the {role} images", f"choose from {known}")
+    chosen = {
+        name: path
+        for name, path in images.items()
+        if (not domain.include or name in domain.include) and name not in domain.exclude
+    }
+    if not chosen:
+        raise InputError(f"{role} images", "hold no case", "name a folder with NIfTI, NRRD, MetaImage or DICOM volumes")
+    if not labelled:
+        return [Case(name, path) for name, path in chosen.items()]
+    if not domain.labelmaps:
+        raise InputError(f"{role} labels", "are not given", f"name a folder with --{role}-labels")
+    pairs = pair_cases(chosen, find_volumes(domain.labelmaps, "labelmap"))
+    return [Case(name, *paths) for name, paths in pairs.items()]
+
+
+def check_cohort(
+    domain: Domain,
+    role: str,
+    labels: list[Label] | None,
+    intensities: dict[str, Intensity],
+    on_case: OnCase = lambda done, of: None,
+) -> Cohort:
+    """Read every case once and check it, so that no training starts on data that cannot be used.
+
+    Args:
+        domain: what is configured.
+        role: ``source`` or ``target``, for messages.
+        labels: structures of the labelmaps, an empty list to accept every value, None for a domain without labels.
+        intensities: rule of each modality.
+        on_case: called with the number of cases done and their number.
+
+    Raises:
+        InputError: everything that is wrong with any case, one line each.
+    """
+    cases = select_cases(domain, role, labels is not None)
+    collector, votes, values = ErrorCollector(), Counter(), set()
+    for index, case in enumerate(cases):
+        with collector:
+            volume = read_volume(case.image)
+            votes[guess_modality(volume.array)] += 1
+            if case.labelmap is not None:
+                values |= _check_labelmap(volume, case.labelmap, domain, labels)
+        on_case(index + 1, len(cases))
+    collector.raise_all()
+    missing = [label.name for label in labels or [] if label.value not in values]
+    if missing:
+        raise InputError(f"{role} labels", f"hold no voxel of {', '.join(missing)} in any case",
+                         "take it out of the labels, map another value to it, or add cases")  # fmt: skip
+    if labels is not None and not values:
+        raise InputError(f"{role} labels", "hold background alone", "name labelmaps in which structures are drawn")
+    modality = votes.most_common(1)[0][0] if domain.modality == "automatic" else domain.modality
+    return Cohort(cases, modality, _rule(domain, modality, role, intensities), values)
+
+
+def _check_labelmap(volume, path: Path, domain: Domain, labels: list[Label]) -> set[int]:
+    labelmap = read_labelmap(path)
+    check_same_geometry(volume, labelmap)
+    found = {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
+    unknown = sorted(found - {label.value for label in labels}) if labels else [v for v in found if not 0 < v < 255]
+    if unknown:
+        raise InputError(path, f"holds label value {unknown[0]}, which no label or mapping knows",
+                         f"add it to labels or map it, for example --set source.label_mapping={{{unknown[0]}: 0}}")  # fmt: skip
+    return found
+
+
+def _rule(domain: Domain, modality: str, role: str, intensities: dict[str, Intensity]) -> Intensity:
+    rule = domain.intensity or intensities.get(modality)
+    if rule is None:
+        raise InputError(f"{role} modality {modality}", "has no intensity rule",
+                         f"choose one of {', '.join(intensities)} or set {role}.intensity")  # fmt: skip
+    return rule
+
+
+def build_store(
+    folder: Path, cohort: Cohort, domain: Domain, plane: Plane, on_case: OnCase = lambda done, of: None
+) -> SliceStore:
+    """Cut all cases of a cohort into the slices of a store, one volume in memory at a time.
+
+    Blank slices are left out.
+    """
+    labelled = cohort.cases[0].labelmap is not None
+
+    def slices() -> Iterator[CaseSlices]:
+        for index, case in enumerate(cohort.cases):
+            yield _cut(case, cohort, domain, plane)
+            on_case(index + 1, len(cohort.cases))
+
+    return SliceStore.build(folder, slices(), plane.size, labelled)
+
+
+def _cut(case: Case, cohort: Cohort, domain: Domain, plane: Plane) -> CaseSlices:
+    volume = read_volume(case.image)
+    limits = intensity_limits(volume.array, cohort.intensity)
+    grid = SliceGrid.for_volume(volume, plane.orientation, plane.spacing, plane.size, plane.center)
+    images = grid.extract(limits.scale(grid.from_volume(volume.array)), "linear", -1.0).numpy()
+    kept = np.flatnonzero(images.std(axis=(1, 2)) > BLANK_DEVIATION)
+    labels = None
+    if case.labelmap is not None:
+        values = map_labels(read_labelmap(case.labelmap).array, domain.label_mapping)
+        labels = grid.extract(grid.from_volume(values), "nearest", 0).numpy()[kept]
+    return CaseSlices(case.name, images[kept], labels, kept.tolist())
+
+
+def map_labels(array: np.ndarray, mapping: dict[int, int]) -> np.ndarray:
+    """Label values after the mapping, as uint8; values that it does not name stay as they are."""
+    mapped = array.astype(np.int32)
+    for value, replacement in mapping.items():
+        mapped[array == value] = replacement
+    return mapped.astype(np.uint8)

@@ -1,0 +1,91 @@
+"""What a person sees in the terminal: a progress bar with rate and time left, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .training.events import describe, duration
+
+PLAIN_INTERVAL = 15.0
+"""Seconds between two progress lines where there is no terminal."""
+
+QUIET_SECONDS = 2.0
+"""Work that is done sooner shows no bar."""
+
+
+class Display:
+    """Listener for events; use it as a context manager around the work."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress: Progress | None = None
+        self.task: TaskID | None = None
+        self.stage_began = self.said = 0.0
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def __call__(self, entry: dict[str, Any]) -> None:
+        """Show one event."""
+        kind = entry["event"]
+        if kind == "progress":
+            self._show_progress(entry)
+        elif kind in ("stage_started", "stage_finished"):
+            self._close()
+            self.stage_began = self.said = time.monotonic()
+            if not self.console.is_terminal or (kind == "stage_finished" and entry["seconds"] >= QUIET_SECONDS):
+                self.console.print(describe(entry), highlight=False, markup=False)
+        elif kind in ("warning", "failed", "stopped", "validation", "run_started"):
+            self.console.print(
+                describe(entry), highlight=False, markup=False, style="yellow" if kind == "warning" else None
+            )
+
+    def _show_progress(self, entry: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal:
+            if self.progress is None and now - self.stage_began > QUIET_SECONDS / 2:
+                self._open(entry)
+            if self.progress is not None:
+                self.progress.update(self.task, completed=entry["iteration"], note=_note(entry))
+        elif now - self.said >= PLAIN_INTERVAL or entry["iteration"] == entry["of"]:
+            self.said = now
+            self.console.print(describe(entry), highlight=False, markup=False)
+
+    def _open(self, entry: dict[str, Any]) -> None:
+        self.progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.completed:g}/{task.total}"),
+            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self.console, expand=True,
+        )  # fmt: skip
+        self.task = self.progress.add_task(entry["stage"], total=entry["of"], note="")
+        self.progress.start()
+
+    def _close(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def _note(entry: dict[str, Any]) -> str:
+    rate = entry["rate"]
+    speed = f"{rate:.2f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+    return f"{speed}, {duration(entry['seconds_left'])} left"
+
+
+def score_table(title: str, rows: dict[str, dict[str, float]], columns: list[str]) -> Table:
+    """Table with a row for each name and a number for each column, one decimal; NaN as a dash."""
+    table = Table(title=title)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, values in rows.items():
+        cells = [values.get(column, float("nan")) for column in columns]
+        table.add_row(name, *("-" if value != value else f"{value:.1f}" for value in cells))
+    return table

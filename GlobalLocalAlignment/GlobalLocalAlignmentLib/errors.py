@@ -1,0 +1,64 @@
+"""The outcomes of a command that are not success, each with its exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """Process exit codes of every command."""
+
+    DONE = 0
+    INTERNAL_ERROR = 1
+    INPUT_ERROR = 2
+    STOPPED = 3
+
+
+class InputError(Exception):
+    """The user's input cannot be used. Its text is one line: which file, what is wrong, what to do.
+
+    Args:
+        subject: the file, folder or setting that is at fault.
+        problem: what is wrong with it.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, subject: str | Path, problem: str, remedy: str) -> None:
+        self.subject, self.problem, self.remedy = str(subject), problem, remedy
+        super().__init__(" ".join(f"{self.subject}: {problem}; {remedy}".split()))
+
+
+class StopRequested(Exception):
+    """The run was asked to stop; a checkpoint was written and the run can be resumed."""
+
+
+class InputErrors(InputError):
+    """Several inputs cannot be used: one line for each."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        self.errors = errors
+        Exception.__init__(self, "\n".join(str(error) for error in errors))
+
+
+class ErrorCollector:
+    """Lets the rest of a batch go on: collects the errors of single inputs and raises them together at the end."""
+
+    def __init__(self) -> None:
+        self.errors: list[InputError] = []
+
+    def __enter__(self) -> ErrorCollector:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, InputError):
+            return False
+        self.errors += error.errors if isinstance(error, InputErrors) else [error]
+        return True
+
+    def raise_all(self) -> None:
+        """Raise what was collected, if anything was."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise InputErrors(self.errors)

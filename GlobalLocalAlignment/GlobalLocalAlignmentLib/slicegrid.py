@@ -1,0 +1,229 @@
+"""Slices of a volume in an anatomical plane at a fixed in-plane spacing and size, and the exact way back.
+
+Slices are never interpolated across the plane: they are the volume's own, along the array axis nearest to the plane's
+normal. In the plane, resampling is two small matrices, one for rows and one for columns.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    io_orientation,
+    ornt_transform,
+)
+from torch import Tensor
+
+from .volumes import Volume
+
+Orientation = Literal["axial", "coronal", "sagittal", "acquisition"]
+
+CANONICAL_AXES = {"axial": ("S", "P", "L"), "coronal": ("P", "I", "L"), "sagittal": ("R", "I", "P")}
+"""Directions in which slices, rows and columns run: radiological order, the patient's right at the left of an axial
+slice."""
+
+SLICE_AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
+BODY_SAMPLE = 64
+"""The body is looked for on a copy of about this many voxels along each axis."""
+
+
+class SliceGrid:
+    """Slices of one volume.
+
+    Attributes:
+        slice_count: number of slices, N.
+        native_size: rows and columns of the volume itself in the plane.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], orientation: np.ndarray, steps: tuple[float, float], spacing: float,
+        size: tuple[int, int], centers: tuple[float, float],
+    ) -> None:  # fmt: skip
+        """Use ``for_volume``.
+
+        Args:
+            shape: (I, J, K) of the volume.
+            orientation: nibabel orientation from the array's axes to slices, rows, columns.
+            steps: native row and column spacing, mm.
+            spacing: spacing of the grid, mm.
+            size: rows and columns of the grid.
+            centers: native row and column at the centre of the grid.
+        """
+        self._orientation = orientation
+        canonical = apply_orientation(np.broadcast_to(np.uint8(0), shape), orientation).shape
+        self.slice_count, self.native_size = canonical[0], canonical[1:]
+        self._inverse = _inverse(orientation)
+        self._matrices: dict[tuple[str, str, torch.device], tuple[Tensor, Tensor]] = {}
+        self._axes = [
+            _Axis(count, wanted, spacing / step, center)
+            for count, wanted, step, center in zip(self.native_size, size, steps, centers, strict=True)
+        ]
+
+    @classmethod
+    def for_volume(
+        cls,
+        volume: Volume,
+        orientation: Orientation,
+        spacing: float,
+        size: tuple[int, int],
+        center: Literal["volume", "body"],
+    ) -> SliceGrid:
+        """Grid of a volume.
+
+        Args:
+            volume: any geometry: oblique, flipped, left-handed.
+            orientation: anatomical plane; ``acquisition`` takes the array axis with the largest spacing as normal.
+            spacing: of rows and columns, mm.
+            size: rows and columns.
+            center: centre of the grid in the plane: that of the volume or that of the body in it.
+        """
+        plane = _acquisition_plane(volume) if orientation == "acquisition" else orientation
+        transform = ornt_transform(io_orientation(volume.ijk_to_ras), axcodes2ornt(CANONICAL_AXES[plane]))
+        steps = tuple(volume.spacing[axis] for axis in _source_axes(transform)[1:])
+        if center == "body":
+            box = _body_box(apply_orientation(volume.array, transform))
+        else:
+            box = [(0, volume.shape[axis] - 1) for axis in _source_axes(transform)[1:]]
+        centers = tuple((low + high) / 2 for low, high in box)
+        return cls(volume.shape, transform, steps, spacing, size, centers)
+
+    def from_volume(self, array: np.ndarray) -> np.ndarray:
+        """(I, J, K) -> view (N, native rows, native columns)."""
+        return apply_orientation(array, self._orientation)
+
+    def to_volume(self, planes: np.ndarray) -> np.ndarray:
+        """(N, native rows, native columns) -> view (I, J, K)."""
+        return apply_orientation(planes, self._inverse)
+
+    def extract(self, planes: np.ndarray | Tensor, order: Literal["linear", "nearest"], outside: float) -> Tensor:
+        """Native planes (n, native rows, native columns) -> slices (n, rows, columns).
+
+        Args:
+            planes: a few or all planes of ``from_volume``.
+            order: ``linear`` for images, antialiased where the grid is coarser than the voxels; ``nearest`` for labels.
+            outside: value beyond the border of the volume.
+
+        Returns:
+            float32 for ``linear``; the type of the planes for ``nearest``.
+        """
+        if order == "nearest":
+            return self._pick(planes, outside)
+        tensor = torch.from_numpy(np.ascontiguousarray(planes)) if isinstance(planes, np.ndarray) else planes
+        rows, columns = self._pair("extract", tensor.device)
+        # relative to the outside value, what the matrices leave at zero is the outside
+        return rows @ (tensor.float() - outside) @ columns.T + outside
+
+    def restore(self, stack: Tensor, outside: float) -> Tensor:
+        """Slices (n, C, rows, columns) -> native planes (n, C, native rows, native columns), linear.
+
+        Args:
+            stack: floating-point slices.
+            outside: value beyond the field of view of the grid.
+        """
+        rows, columns = self._pair("restore", stack.device)
+        return rows @ (stack.float() - outside) @ columns.T + outside
+
+    def _pick(self, planes: np.ndarray | Tensor, outside: float) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(planes)) if isinstance(planes, np.ndarray) else planes
+        (rows, rows_inside), (columns, columns_inside) = (axis.nearest() for axis in self._axes)
+        picked = tensor[:, rows][:, :, columns]
+        inside = torch.from_numpy(rows_inside[:, None] & columns_inside[None]).to(tensor.device)
+        return torch.where(inside, picked, torch.tensor(outside, dtype=tensor.dtype, device=tensor.device))
+
+    def _pair(self, way: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        key = (way, "", device)
+        if key not in self._matrices:
+            self._matrices[key] = tuple(torch.from_numpy(getattr(axis, way)()).to(device) for axis in self._axes)
+        return self._matrices[key]
+
+
+class _Axis:
+    """Resampling along one axis: native samples at 0..count-1, grid samples around a centre."""
+
+    def __init__(self, count: int, wanted: int, step: float, center: float) -> None:
+        self.count, self.step = count, step
+        self.positions = center + (np.arange(wanted) - (wanted - 1) / 2) * step
+
+    def extract(self) -> np.ndarray:
+        """(wanted, count) float32."""
+        return _triangle_weights(self.positions, np.arange(self.count), max(1.0, self.step))
+
+    def restore(self) -> np.ndarray:
+        """(count, wanted) float32."""
+        native = (np.arange(self.count) - self.positions[0]) / self.step
+        return _triangle_weights(native, np.arange(len(self.positions)), max(1.0, 1 / self.step))
+
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Native index of each grid sample and whether it lies in the volume."""
+        indices = np.floor(self.positions + 0.5).astype(np.int64)
+        inside = (indices >= 0) & (indices < self.count)
+        return indices.clip(0, self.count - 1), inside
+
+
+def _triangle_weights(positions: np.ndarray, samples: np.ndarray, width: float) -> np.ndarray:
+    """Weight of each sample for each position, a triangle of half-width ``width`` around it.
+
+    Inside the range of the samples (half a sample beyond the outermost ones included) the weights of a position sum to
+    one; beyond it they are all zero.
+    """
+    distances = np.abs(positions[:, None] - samples[None])
+    weights = np.clip(1 - distances / width, 0, None)
+    inside = (positions >= samples[0] - 0.5 - 1e-6) & (positions <= samples[-1] + 0.5 + 1e-6)
+    sums = weights.sum(axis=1, keepdims=True)
+    weights = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+    return (weights * inside[:, None]).astype(np.float32)
+
+
+def _acquisition_plane(volume: Volume) -> str:
+    spacing = np.array(volume.spacing)
+    # the last of equal axes: scanners and converters put slices there
+    axis = max(range(3), key=lambda index: (round(spacing[index], 4), index))
+    world = int(io_orientation(volume.ijk_to_ras)[axis, 0])
+    return next(plane for plane, normal in SLICE_AXIS.items() if normal == world)
+
+
+def _source_axes(transform: np.ndarray) -> list[int]:
+    """Array axis that becomes slices, rows and columns."""
+    order = transform[:, 0].astype(int)
+    return [int(np.flatnonzero(order == place)[0]) for place in range(3)]
+
+
+def _inverse(orientation: np.ndarray) -> np.ndarray:
+    inverse = np.empty_like(orientation)
+    for axis, (place, flip) in enumerate(orientation):
+        inverse[int(place)] = (axis, flip)
+    return inverse
+
+
+def _body_box(planes: np.ndarray) -> list[tuple[float, float]]:
+    """First and last row and column of the body: the largest bright part after opening, by Otsu's threshold.
+
+    Falls back to the whole plane where there is no such part.
+    """
+    steps = [max(1, size // BODY_SAMPLE) for size in planes.shape]
+    sample = np.ascontiguousarray(planes[:: steps[0], :: steps[1], :: steps[2]], np.float32)
+    low, high = np.percentile(sample, (1, 99))
+    whole = [(0.0, planes.shape[axis] - 1.0) for axis in (1, 2)]
+    if not high > low:
+        return whole
+    # the root brings dim parts of an MR image, far from its coil, nearer to the rest of the body than to the air
+    image = sitk.GetImageFromArray(np.sqrt(np.clip(sample, low, high) - low))
+    mask = sitk.OtsuThreshold(image, 0, 1)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(sitk.BinaryMorphologicalOpening(mask, (1, 1, 0))))
+    body = sitk.GetArrayViewFromImage(parts) == 1
+    if body.mean() < 0.02:
+        return whole
+    box = []
+    for axis in (1, 2):
+        # a row belongs to the body where a tenth of the slices have a fair run of it, so arms and noise do not count
+        share = body.any(axis=3 - axis).mean(axis=0)
+        inside = np.flatnonzero(share > 0.1)
+        if not len(inside):
+            return whole
+        box.append((float(inside[0] * steps[axis]), float(min(inside[-1] * steps[axis], planes.shape[axis] - 1))))
+    return box

@@ -1,0 +1,82 @@
+"""Random changes of slices: geometry for image and labels alike, intensity for the image alone.
+
+Parameters come from a generator on the CPU that is seeded by seed and iteration, so they are the same on every device
+and in a resumed run; the work is done where the slices are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..config import Augmentation
+
+
+class RandomAugmentation:
+    """Rotation, scale, shift, smooth deformation, mirroring; brightness, contrast, gamma and blur."""
+
+    def __init__(self, settings: Augmentation) -> None:
+        self.settings = settings
+
+    def __call__(
+        self, images: Tensor, labels: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Change a batch.
+
+        Args:
+            images: (N, 1, H, W) in [-1, 1].
+            labels: (N, H, W) class indices, or None.
+            generator: on the CPU.
+
+        Returns:
+            images (N, 1, H, W) in [-1, 1] and labels (N, H, W) or None; beyond the border the image is -1 and the label
+            background.
+        """
+        grid = self._sampling_grid(images, generator)
+        images = functional.grid_sample(images + 1, grid, mode="bilinear", align_corners=False) - 1
+        if labels is not None:
+            moved = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
+            labels = moved[:, 0].round().long()
+        if self.settings.intensity > 0:
+            images = self._change_intensity(images, generator)
+        return images, labels
+
+    def _sampling_grid(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        settings, (count, _, rows, columns) = self.settings, images.shape
+        angle = math.radians(settings.rotation) * _uniform(count, generator)
+        scale = 1 + settings.scale * _uniform(count, generator)
+        row_shift, column_shift = (2 * settings.shift * _uniform(count, generator) for _ in range(2))
+        mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) if settings.flip else 1.0
+        aspect = rows / columns
+        cosine, sine = angle.cos() / scale, angle.sin() / scale
+        # affine_grid works in units of half the picture, so a rotation of a picture that is not square needs its aspect
+        matrix = torch.stack([cosine * mirror, -sine * aspect, column_shift, sine * mirror / aspect, cosine, row_shift])
+        grid = functional.affine_grid(matrix.T.reshape(count, 2, 3), list(images.shape), align_corners=False)
+        if settings.elastic > 0:
+            coarse = 0.15 * settings.elastic * (2 * torch.rand(count, 2, 5, 5, generator=generator) - 1)
+            field = functional.interpolate(coarse, (rows, columns), mode="bicubic", align_corners=True)
+            grid = grid + field.movedim(1, -1)
+        return grid.to(images.device, images.dtype)
+
+    def _change_intensity(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        strength, count = self.settings.intensity, len(images)
+
+        def factor(size: float) -> Tensor:
+            return (1 + size * strength * _uniform(count, generator)).to(images.device)[:, None, None, None]
+
+        gamma, contrast, brightness = factor(0.5), factor(0.4), factor(0.3)
+        unit = ((images + 1) / 2).clamp(0, 1)
+        unit = unit.pow(gamma) * contrast + (brightness - 1) * (unit > 0.02)
+        blurred = functional.avg_pool2d(functional.pad(unit, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        # negative shares sharpen, positive ones blur
+        share = (strength * _uniform(count, generator)).to(images.device)[:, None, None, None]
+        unit = unit + share * (blurred - unit)
+        noise = 0.04 * strength * torch.randn(unit.shape, generator=generator).to(images.device)
+        return ((unit + noise).clamp(0, 1) * 2 - 1).to(images.dtype)
+
+
+def _uniform(count: int, generator: torch.Generator) -> Tensor:
+    return 2 * torch.rand(count, generator=generator) - 1

@@ -1,0 +1,309 @@
+"""A whole run: check and cut the cohorts, train both stages, write the model, show what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..bundle import DomainCard, load_bundle, make_card, save_bundle
+from ..cohort import Cohort, build_store, check_cohort
+from ..config import Configuration, Label, read_configuration
+from ..devices import device_description, make_fabric, resolve_device, resolve_precision
+from ..errors import InputError, StopRequested
+from ..networks import SynthesisNetwork
+from ..slicestore import CaseSlices, SliceStore
+from .engine import STOP_NAME, RunContext, run_stage
+from .events import EventLog, Listener
+from .segmentation import SegmentationNetworks, SegmentationStage
+from .synthesis import SynthesisStage
+
+CONFIGURATION_NAME = "config.json"
+MODEL_NAME = "model.safetensors"
+LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
+
+
+def start_run(folder: Path, configuration: Configuration) -> None:
+    """Make the folder of a new run and write its configuration.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / CONFIGURATION_NAME, configuration.dump())
+    except OSError as error:
+        raise InputError(folder, f"cannot be written ({error.strerror})", "choose another --output") from error
+
+
+def refuse_used_folder(folder: Path) -> None:
+    """Raise InputError if the folder holds another run or other files."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "holds another run" if (folder / CONFIGURATION_NAME).exists() else "is not an empty folder"
+        raise InputError(folder, what, "choose another --output, or --resume to go on with a run")
+
+
+def resume_run(folder: Path) -> Configuration:
+    """Configuration of an earlier run, which is no longer asked to stop.
+
+    Raises:
+        InputError: there is no run in the folder.
+    """
+    if not (folder / CONFIGURATION_NAME).is_file():
+        raise InputError(folder, "holds no run to resume", "leave out --resume to start one")
+    (folder / STOP_NAME).unlink(missing_ok=True)
+    return read_configuration(folder)
+
+
+def train(
+    folder: Path,
+    configuration: Configuration | None,
+    listeners: list[Listener] | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Train a model, or go on with a run that was stopped.
+
+    Args:
+        folder: the run folder.
+        configuration: settings of a new run, None to resume.
+        listeners: called with each event.
+        stop_asked: asked after each iteration.
+
+    Returns:
+        the model file.
+
+    Raises:
+        InputError: the input cannot be used.
+        StopRequested: stopped cleanly; the run can be resumed.
+    """
+    resumed, cohorts = configuration is None, None
+    if resumed:
+        configuration = resume_run(folder)
+    else:
+        refuse_used_folder(folder)
+        resolve_device(configuration.training.device)
+        # nothing is written before the input is known to be good
+        cohorts = _check_cohorts(configuration, EventLog(None, listeners))
+        configuration = _resolve(configuration, cohorts)
+        start_run(folder, configuration)
+    device = resolve_device(configuration.training.device)
+    precision = resolve_precision(configuration.training.precision, device)
+    fabric = make_fabric(device, precision)
+    fabric.launch()
+    events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
+    started = time.monotonic()
+    events.emit("run_started", "prepare", version=__version__, preset=configuration.preset, precision=precision,
+                device=device_description(fabric.device), threads=torch.get_num_threads(), resumed=resumed)  # fmt: skip
+    context = RunContext(folder, configuration, fabric, events, stop_asked)
+    try:
+        model = _Run(context, cohorts).train()
+    except (InputError, StopRequested) as error:
+        if isinstance(error, InputError):
+            events.emit("failed", "prepare", message=str(error))
+        raise
+    events.emit("run_finished", "segmentation", model=model.name, seconds=round(time.monotonic() - started, 1))
+    return model
+
+
+class _Run:
+    """The steps of a run; each is skipped when an earlier start finished it."""
+
+    def __init__(self, context: RunContext, cohorts: dict[str, Cohort] | None) -> None:
+        self.context, self.configuration, self.cohorts = context, context.configuration, cohorts
+        self.slices = context.folder / "slices"
+
+    def train(self) -> Path:
+        settings = self.configuration.segmentation
+        source, target = self._stores()
+        synthesis = None
+        if settings.style_transfer:
+            synthesis = self._synthesis(source, target)
+            source = self._translated(synthesis, source)
+        stage = SegmentationStage(self.context, source, target)
+        run_stage(stage, self.context)
+        self.context.fabric.barrier()
+        if stage.adversarial and settings.target_statistics:
+            stage.recalibrate()
+        if self.context.fabric.is_global_zero:
+            self._write_model(stage.average.network, synthesis, source, target)
+            shutil.rmtree(self.slices, ignore_errors=True)
+        return self.context.folder / MODEL_NAME
+
+    def _stores(self) -> tuple[SliceStore, SliceStore]:
+        folders = {role: self.slices / role for role in ("source", "target")}
+        fabric = self.context.fabric
+        if fabric.is_global_zero and not all(SliceStore.exists(folder) for folder in folders.values()):
+            cohorts = self.cohorts or _check_cohorts(self.configuration, self.context.events)
+            for role, folder in folders.items():
+                started = time.monotonic()
+                self.context.events.emit("stage_started", "prepare", of=len(cohorts[role].cases))
+                build_store(folder, cohorts[role], getattr(self.configuration, role), self.configuration.plane,
+                            _case_progress(self.context.events))  # fmt: skip
+                self.context.events.emit("stage_finished", "prepare", seconds=round(time.monotonic() - started, 1))
+        fabric.barrier()
+        return SliceStore(folders["source"]), SliceStore(folders["target"])
+
+    def _synthesis(self, source: SliceStore, target: SliceStore) -> TrainedSynthesis:
+        configuration = self.configuration
+        modalities = (configuration.source.modality, configuration.target.modality)
+        if configuration.synthesis.model is not None:
+            return _borrow_synthesis(configuration.synthesis.model, modalities, self.context.fabric.device)
+        stage = SynthesisStage(self.context, source, target)
+        run_stage(stage, self.context)
+        if self.context.fabric.is_global_zero:
+            panels = self.context.folder / "panels"
+            panels.mkdir(exist_ok=True)
+            np.savez_compressed(panels / f"translation_{'_to_'.join(modalities)}.npz", **stage.pictures(6))
+        return TrainedSynthesis(stage.average.network.eval(), modalities, (0, 1))
+
+    def _translated(self, synthesis: TrainedSynthesis, source: SliceStore) -> SliceStore:
+        """Labelled source slices in the style of the target."""
+        folder = self.slices / "translated"
+        if self.context.fabric.is_global_zero and not SliceStore.exists(folder):
+            events, started, done = self.context.events, time.monotonic(), 0
+            events.emit("stage_started", "translation", of=len(source))
+
+            def parts():
+                nonlocal done
+                for case, part in source.by_case():
+                    with self.context.fabric.autocast():
+                        images = synthesis.translate(source.images[part], self.context.fabric.device)
+                    yield CaseSlices(case, images, source.labels[part], source.positions[part])
+                    done += len(images)
+                    rate = done / max(time.monotonic() - started, 1e-9)
+                    events.emit("progress", "translation", iteration=done, of=len(source), rate=round(rate, 3),
+                                seconds_left=round((len(source) - done) / rate, 1), values={})  # fmt: skip
+
+            SliceStore.build(folder, parts(), self.configuration.plane.size, labelled=True)
+            events.emit("stage_finished", "translation", seconds=round(time.monotonic() - started, 1))
+        self.context.fabric.barrier()
+        return SliceStore(folder)
+
+    def _write_model(
+        self,
+        networks: SegmentationNetworks,
+        synthesis: TrainedSynthesis | None,
+        source: SliceStore,
+        target: SliceStore,
+    ) -> None:
+        configuration, parts = self.configuration, {"segmenter": networks.segmenter}
+        for name in ("feature_discriminator", "output_discriminator"):
+            if getattr(networks, name) is not None:
+                parts[name] = getattr(networks, name)
+        if synthesis is not None:
+            parts["synthesis"] = synthesis.network
+        domains = {
+            role: DomainCard(modality=domain.modality, intensity=domain.intensity)
+            for role, domain in (("source", configuration.source), ("target", configuration.target))
+        }
+        provenance = {
+            "version": __version__,
+            "torch": torch.__version__.split("+")[0],
+            "preset": configuration.preset,
+            "seed": configuration.training.seed,
+            "model_selection": "final",
+            "source_cases": len(set(source.cases)),
+            "source_slices": len(source),
+            "target_cases": len(set(target.cases)),
+            "target_slices": len(target),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        }
+        modalities = synthesis.card_domains if synthesis is not None else None
+        card = make_card(configuration, domains["source"], domains["target"], modalities, provenance)
+        save_bundle(self.context.folder / MODEL_NAME, card, parts)
+
+
+@dataclass
+class TrainedSynthesis:
+    """A synthesis network with the meaning of its domain labels.
+
+    Attributes:
+        network: in evaluation mode.
+        modalities: of the run's source and target.
+        labels: domain labels of the run's source and target in the network.
+    """
+
+    network: SynthesisNetwork
+    modalities: tuple[str, str]
+    labels: tuple[int, int]
+
+    @property
+    def card_domains(self) -> tuple[str, str]:
+        """Modality of domain label 0 and of 1."""
+        return self.modalities if self.labels == (0, 1) else (self.modalities[1], self.modalities[0])
+
+    @torch.inference_mode()
+    def translate(self, images: np.ndarray, device: torch.device, batch_size: int = 16) -> np.ndarray:
+        """Source slices (n, rows, columns) in [-1, 1] -> the same slices in the style of the target."""
+        parts = []
+        for start in range(0, len(images), batch_size):
+            batch = torch.from_numpy(images[start : start + batch_size].astype(np.float32))[:, None].to(device)
+            domain, other = (torch.full((len(batch),), label, device=device) for label in self.labels)
+            parts.append(self.network(batch, domain, other)[:, 0].float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def _borrow_synthesis(path: Path, modalities: tuple[str, str], device: torch.device) -> TrainedSynthesis:
+    bundle = load_bundle(path)
+    known = bundle.card.synthesis_domains
+    if bundle.synthesis is None or known is None:
+        raise InputError(path, "holds no synthesis network", "name a model that was trained with style transfer")
+    if set(known) != set(modalities):
+        raise InputError(path, f"translates between {' and '.join(known)}, not {' and '.join(modalities)}",
+                         "train a new one, leave synthesis.model out")  # fmt: skip
+    labels = (known.index(modalities[0]), known.index(modalities[1]))
+    return TrainedSynthesis(bundle.synthesis.to(device), modalities, labels)
+
+
+def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
+    cohorts = {}
+    for role, labels in (("source", configuration.labels), ("target", None)):
+        domain = getattr(configuration, role)
+        cohorts[role] = check_cohort(domain, role, labels, configuration.intensity_by_modality, _case_progress(events))
+    return cohorts
+
+
+def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Configuration:
+    """Configuration with everything that was found out: modalities, rules, labels."""
+    modalities = {role: cohort.modality for role, cohort in cohorts.items()}
+    if modalities["source"] == modalities["target"]:
+        # two scanners or sequences of one kind: the synthesis network still needs two names
+        modalities["target"] += " (target)"
+    changes = {
+        role: getattr(configuration, role).model_copy(
+            update={"modality": modalities[role], "intensity": cohort.intensity}
+        )
+        for role, cohort in cohorts.items()
+    }
+    if not configuration.labels:
+        values = sorted(cohorts["source"].values)
+        changes["labels"] = [
+            Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)])
+            for index, value in enumerate(values)
+        ]
+    return configuration.model_copy(update=changes)
+
+
+def _case_progress(events: EventLog) -> Callable[[int, int], None]:
+    started = time.monotonic()
+
+    def report(done: int, of: int) -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        events.emit("progress", "prepare", iteration=done, of=of, rate=round(rate, 3),
+                    seconds_left=round((of - done) / rate, 1), values={})  # fmt: skip
+
+    return report
+
+
+def _write_json(path: Path, content: object) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,246 @@
+"""Stage two: the segmenter with D1, the local feature mask and D2 (Section III-B, second objective)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import Configuration
+from ..losses import adversarial_loss, segmentation_loss
+from ..networks import DeepLabSegmenter, FeatureDiscriminator, OutputDiscriminator
+from ..pictures import save_preview
+from ..slicestore import SliceStore
+from .batches import DomainBatches, frozen
+from .engine import RunContext, Stage, WeightAverage, set_learning_rate
+
+
+class SegmentationNetworks(nn.Module):
+    """Segmenter, D1 and D2 of a configuration; a discriminator that is switched off is None."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__()
+        settings, classes = configuration.segmentation, len(configuration.labels) + 1
+        self.segmenter = DeepLabSegmenter(classes, settings.width, settings.blocks, settings.stem_pooling)
+        self.feature_discriminator = (
+            FeatureDiscriminator(self.segmenter.feature_channels) if settings.feature_discriminator else None
+        )
+        self.output_discriminator = (
+            OutputDiscriminator(classes, settings.discriminator_width) if settings.output_discriminator else None
+        )
+
+
+class SegmentationStage(Stage):
+    """Trains the segmenter on labelled source slices, aligned with target slices by two discriminators.
+
+    Args:
+        context: the run.
+        source: labelled slices, in the style of the target where style transfer is on.
+        target: slices without labels.
+        validate: Dice of a segmenter and its D1 on labelled target cases, for information alone.
+    """
+
+    name = "segmentation"
+
+    def __init__(
+        self,
+        context: RunContext,
+        source: SliceStore,
+        target: SliceStore,
+        validate: Callable[[SegmentationNetworks], dict[str, float]] | None = None,
+    ) -> None:
+        settings, seed = context.configuration.segmentation, context.configuration.training.seed
+        self.settings, self.fabric, self.iterations = settings, context.fabric, settings.iterations
+        self.target, self.colors = target, [label.color for label in context.configuration.labels]
+        self.validator = validate
+        torch.manual_seed(seed)
+        networks = SegmentationNetworks(context.configuration)
+        self.average = WeightAverage(networks, settings.average_decay)
+        self.average.network.to(self.fabric.device)
+        # convolutions of the segmenter are memory-bound: channels last is faster on processors and on GPUs
+        segmenter = networks.segmenter.to(memory_format=torch.channels_last)
+        self.networks = networks
+        self.segmenter, self.segmenter_optimizer = self.fabric.setup(
+            segmenter,
+            torch.optim.SGD(segmenter.parameters(), settings.learning_rate, settings.momentum,
+                            weight_decay=settings.weight_decay),
+        )  # fmt: skip
+        self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
+        self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
+        self.source_batches, self.target_batches = (
+            DomainBatches(store, settings.batch_size, settings.augmentation, (seed, 2, domain), self.fabric)
+            for domain, store in enumerate((source, target))
+        )
+        # D1 gives 1 where the gap is large: on target features, unless the printed polarity is asked for
+        self.target_label = 1.0 if settings.mask_target == "target" else 0.0
+        self.source_label = 1.0 - self.target_label
+
+    def _discriminator(self, network: nn.Module | None) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
+        if network is None:
+            return None, None
+        optimizer = torch.optim.Adam(
+            network.parameters(), self.settings.discriminator_learning_rate, self.settings.discriminator_betas
+        )
+        return self.fabric.setup(network, optimizer)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether any discriminator is on, so that target slices are needed."""
+        return self.settings.feature_discriminator or self.settings.output_discriminator
+
+    def step(self, iteration: int) -> dict[str, Tensor | float]:
+        settings = self.settings
+        decay = (1 - iteration / self.iterations) ** settings.decay_power
+        strength = self._alignment_strength(iteration)
+        aligned = self.adversarial and iteration >= settings.warm_up
+        values: dict[str, Tensor | float] = {"learning_rate": settings.learning_rate * decay}
+
+        set_learning_rate(self.segmenter_optimizer, settings.learning_rate * decay)
+        images, labels = self.source_batches.draw(iteration)
+        with self._running_statistics(kept=aligned and settings.target_statistics):
+            source = self.segmenter(images.contiguous(memory_format=torch.channels_last))
+        cross_entropy, dice = segmentation_loss(source.logits, labels)
+        values |= {"cross_entropy": cross_entropy, "dice": dice}
+        loss = cross_entropy + dice
+        if aligned:
+            target = self._target_path(iteration, strength)
+            loss = loss + strength * self._alignment_loss(target, values)
+        self.segmenter_optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.segmenter_optimizer.step()
+        if aligned:
+            values |= self._train_discriminators(source, target, decay)
+        self.average.update(self.networks, iteration)
+        return values
+
+    def _alignment_strength(self, iteration: int) -> float:
+        """0 while warming up, then rising in a line to 1."""
+        since = iteration + 1 - self.settings.warm_up
+        return float(np.clip(since / max(1, self.settings.ramp), 0, 1)) if since > 0 else 0.0
+
+    def _target_path(self, iteration: int, strength: float) -> Any:
+        images, _ = self.target_batches.draw(iteration)
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self.feature_discriminator is None:
+            return self.segmenter(images)
+        with frozen(self.feature_discriminator):
+            return self.segmenter(images, self.feature_discriminator, strength, self.settings.detach_mask)
+
+    def _alignment_loss(self, target: Any, values: dict[str, Tensor | float]) -> Tensor:
+        """How far target features and predictions are from being taken for source ones, weighted."""
+        settings, loss = self.settings, torch.zeros((), device=self.fabric.device)
+        if self.feature_discriminator is not None:
+            feature = adversarial_loss(target.judgement, self.source_label, settings.adversarial)
+            values |= {"feature_adversarial": feature, "mask_mean": target.mask.float().mean()}
+            loss = loss + settings.feature_weight * feature
+        if self.output_discriminator is not None:
+            with frozen(self.output_discriminator):
+                judgement = self.output_discriminator(target.logits.softmax(dim=1))
+            output = adversarial_loss(judgement, self.source_label, settings.adversarial)
+            values["output_adversarial"] = output
+            loss = loss + settings.output_weight * output
+        return loss
+
+    def _train_discriminators(self, source: Any, target: Any, decay: float) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        for name, network, optimizer, inputs in (
+            ("feature", self.feature_discriminator, self.feature_optimizer, (source.features, target.features)),
+            ("output", self.output_discriminator, self.output_optimizer,
+             (source.logits.softmax(dim=1), target.logits.softmax(dim=1))),
+        ):  # fmt: skip
+            if network is None:
+                continue
+            set_learning_rate(optimizer, self.settings.discriminator_learning_rate * decay)
+            judgements = [network(part.detach()) for part in inputs]
+            loss = sum(
+                adversarial_loss(judgement, label, self.settings.adversarial)
+                for judgement, label in zip(judgements, (self.source_label, self.target_label), strict=True)
+            )
+            optimizer.zero_grad()
+            self.fabric.backward(loss)
+            optimizer.step()
+            values[f"{name}_discriminator"] = loss
+            values[f"{name}_discriminator_source"] = judgements[0].float().mean()
+            values[f"{name}_discriminator_target"] = judgements[1].float().mean()
+        return values
+
+    @contextmanager
+    def _running_statistics(self, kept: bool) -> Iterator[None]:
+        """Batch norm within normalises by the batch; with ``kept`` it leaves its running statistics as they are.
+
+        Prediction always takes the target path, so its statistics are the ones worth having.
+        """
+        layers = [module for module in self.segmenter.modules() if isinstance(module, nn.BatchNorm2d)] if kept else []
+        for layer in layers:
+            layer.track_running_stats = False
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.track_running_stats = True
+
+    @torch.no_grad()
+    def recalibrate(self) -> None:
+        """Batch-norm statistics of the averaged segmenter over the target slices, without augmentation.
+
+        A mean of running statistics is not the statistics of the mean of weights.
+        """
+        segmenter, discriminator = self.average.network.segmenter, self.average.network.feature_discriminator
+        layers = [module for module in segmenter.modules() if isinstance(module, nn.BatchNorm2d)]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+            layer.train()
+        order = np.random.default_rng(0).permutation(len(self.target))
+        size = 2 * self.settings.batch_size
+        for start in range(0, len(order) - size + 1, size):
+            images = self.target.images[np.sort(order[start : start + size])].astype(np.float32)
+            with self.fabric.autocast():
+                segmenter(torch.from_numpy(images)[:, None].to(self.fabric.device), discriminator)
+        for layer in layers:
+            layer.momentum = 0.1
+            layer.eval()
+
+    def state(self) -> dict[str, Any]:
+        parts = {
+            "networks": self.networks.state_dict(),
+            "average": self.average.network.state_dict(),
+            "segmenter_optimizer": self.segmenter_optimizer.state_dict(),
+        }
+        for name in ("feature_optimizer", "output_optimizer"):
+            optimizer = getattr(self, name)
+            if optimizer is not None:
+                parts[name] = optimizer.state_dict()
+        return parts
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.networks.load_state_dict(state["networks"])
+        self.average.network.load_state_dict(state["average"])
+        self.segmenter_optimizer.load_state_dict(state["segmenter_optimizer"])
+        for name in ("feature_optimizer", "output_optimizer"):
+            if name in state:
+                getattr(self, name).load_state_dict(state[name])
+
+    def validate(self) -> dict[str, float]:
+        return self.validator(self.average.network) if self.validator is not None else {}
+
+    @torch.no_grad()
+    def preview(self, path: Path) -> None:
+        network, count = self.average.network, len(self.target)
+        indices = [round((index + 0.5) * count / 4 - 0.5) for index in range(4)]
+        images = self.target.images[indices].astype(np.float32)
+        with self.fabric.autocast():
+            output = network.segmenter(
+                torch.from_numpy(images)[:, None].to(self.fabric.device), network.feature_discriminator
+            )
+        columns = {"image": images}
+        if output.mask is not None:
+            mask = nn.functional.interpolate(output.mask.float(), images.shape[-2:], mode="bilinear")
+            columns["mask"] = mask[:, 0].cpu().numpy()
+        prediction = output.logits.argmax(dim=1).cpu().numpy()
+        save_preview(path, {**columns, "prediction": prediction}, colors=self.colors)
