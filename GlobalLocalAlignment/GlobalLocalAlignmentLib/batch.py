@@ -99,8 +99,15 @@ def _for_each(
         def report(done: int, of: int, position: int = index) -> None:
             share = position + done / of
             rate = share / max(time.monotonic() - started, 1e-9)
-            events.emit("progress", stage, iteration=round(share, 3), of=len(cases), rate=round(rate, 4),
-                        seconds_left=round((len(cases) - share) / rate, 1), values={})  # fmt: skip
+            events.emit(
+                "progress",
+                stage,
+                iteration=round(share, 3),
+                of=len(cases),
+                rate=round(rate, 4),
+                seconds_left=round((len(cases) - share) / rate, 1),
+                values={},
+            )
 
         with collector:
             seconds[name] = work(name, read_volume(path), report)

@@ -110,8 +110,9 @@ def load_bundle(path: Path) -> Bundle:
     """
     with _open(path) as stream:
         card = _card(path, stream.metadata())
-        segmenter = DeepLabSegmenter(len(card.labels) + 1, card.segmentation.width, card.segmentation.blocks,
-                                     card.segmentation.stem_pooling)  # fmt: skip
+        segmenter = DeepLabSegmenter(
+            len(card.labels) + 1, card.segmentation.width, card.segmentation.blocks, card.segmentation.stem_pooling
+        )
         wanted: dict[str, nn.Module] = {"segmenter": segmenter}
         if "feature_discriminator" in card.networks:
             wanted["feature_discriminator"] = FeatureDiscriminator(segmenter.feature_channels)
@@ -129,13 +130,15 @@ def _open(path: Path) -> Any:
     with open(path, "rb") as stream:
         start = stream.read(4)
     if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise InputError(path, "is a pickled PyTorch file, which could run code",
-                         "use the model.safetensors of a training run")  # fmt: skip
+        raise InputError(
+            path, "is a pickled PyTorch file, which could run code", "use the model.safetensors of a training run"
+        )
     try:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
-        raise InputError(path, f"is truncated or not a model file ({error})", "copy it again from where it was made") \
-            from error  # fmt: skip
+        raise InputError(
+            path, f"is truncated or not a model file ({error})", "copy it again from where it was made"
+        ) from error
 
 
 def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
@@ -147,8 +150,9 @@ def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, f"has a damaged model card ({error})", "copy it again from where it was made") from error
     if version > FORMAT_VERSION:
-        raise InputError(path, f"is of format {version}, this program reads up to {FORMAT_VERSION}",
-                         "update the program")  # fmt: skip
+        raise InputError(
+            path, f"is of format {version}, this program reads up to {FORMAT_VERSION}", "update the program"
+        )
     try:
         return ModelCard.model_validate(content)
     except ValidationError as error:

@@ -33,8 +33,11 @@ def find_volumes(inputs: Sequence[Path], role: Role) -> dict[str, Path]:
         for entry in _entries(Path(path), role):
             name = case_name(entry)
             if name in found:
-                raise InputError(entry, f"has the same case name ({name}) as {found[name].name}",
-                                 "rename one or name the files one by one")  # fmt: skip
+                raise InputError(
+                    entry,
+                    f"has the same case name ({name}) as {found[name].name}",
+                    "rename one or name the files one by one",
+                )
             found[name] = entry
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
@@ -50,8 +53,11 @@ def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str,
     missing = [name for name in images if name not in labelmaps]
     if missing:
         rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(images[missing[0]], f"has no label map for case {missing[0]}{rest}",
-                         f"add label_{missing[0]} or exclude the case")  # fmt: skip
+        raise InputError(
+            images[missing[0]],
+            f"has no label map for case {missing[0]}{rest}",
+            f"add label_{missing[0]} or exclude the case",
+        )
     return {name: (path, labelmaps[name]) for name, path in images.items()}
 
 

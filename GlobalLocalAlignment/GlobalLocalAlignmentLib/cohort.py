@@ -108,8 +108,11 @@ def check_cohort(
     collector.raise_all()
     missing = [label.name for label in labels or [] if label.value not in values]
     if missing:
-        raise InputError(f"{role} labels", f"hold no voxel of {', '.join(missing)} in any case",
-                         "take it out of the labels, map another value to it, or add cases")  # fmt: skip
+        raise InputError(
+            f"{role} labels",
+            f"hold no voxel of {', '.join(missing)} in any case",
+            "take it out of the labels, map another value to it, or add cases",
+        )
     if labels is not None and not values:
         raise InputError(f"{role} labels", "hold background alone", "name labelmaps in which structures are drawn")
     modality = votes.most_common(1)[0][0] if domain.modality == "automatic" else domain.modality
@@ -122,16 +125,22 @@ def _check_labelmap(volume, path: Path, domain: Domain, labels: list[Label]) -> 
     found = {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
     unknown = sorted(found - {label.value for label in labels}) if labels else [v for v in found if not 0 < v < 255]
     if unknown:
-        raise InputError(path, f"holds label value {unknown[0]}, which no label or mapping knows",
-                         f"add it to labels or map it, for example --set source.label_mapping={{{unknown[0]}: 0}}")  # fmt: skip
+        raise InputError(
+            path,
+            f"holds label value {unknown[0]}, which no label or mapping knows",
+            f"add it to labels or map it, for example --set source.label_mapping={{{unknown[0]}: 0}}",
+        )
     return found
 
 
 def _rule(domain: Domain, modality: str, role: str, intensities: dict[str, Intensity]) -> Intensity:
     rule = domain.intensity or intensities.get(modality)
     if rule is None:
-        raise InputError(f"{role} modality {modality}", "has no intensity rule",
-                         f"choose one of {', '.join(intensities)} or set {role}.intensity")  # fmt: skip
+        raise InputError(
+            f"{role} modality {modality}",
+            "has no intensity rule",
+            f"choose one of {', '.join(intensities)} or set {role}.intensity",
+        )
     return rule
 
 

@@ -236,8 +236,11 @@ def preset_names() -> list[str]:
 def load_preset(name: str) -> dict[str, Any]:
     """Settings of a preset as a nested dictionary; a preset may build on another one through ``based_on``."""
     if name not in preset_names():
-        raise InputError(f"preset {name}", f"there is none of that name{_nearest(name, preset_names())}",
-                         f"choose one of {', '.join(preset_names())}")  # fmt: skip
+        raise InputError(
+            f"preset {name}",
+            f"there is none of that name{_nearest(name, preset_names())}",
+            f"choose one of {', '.join(preset_names())}",
+        )
     text = (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(text)
     base = settings.pop("based_on", None)

@@ -61,9 +61,15 @@ class Display:
 
     def _open(self, entry: dict[str, Any]) -> None:
         self.progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.completed:g}/{task.total}"),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=self.console, expand=True,
-        )  # fmt: skip
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(None),
+            TextColumn("{task.completed:g}/{task.total}"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            expand=True,
+        )
         self.task = self.progress.add_task(entry["stage"], total=entry["of"], note="")
         self.progress.start()
 

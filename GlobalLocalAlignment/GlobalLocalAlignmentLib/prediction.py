@@ -127,10 +127,12 @@ class Predictor:
         return Prediction(
             Volume(np.ascontiguousarray(labelmap), volume.ijk_to_ras),
             like_input(mask) if mask is not None else None,
-            {int(value): like_input(shares[index]) for index, value in enumerate(self.values)} if outputs.probabilities else {},
+            {int(value): like_input(shares[index]) for index, value in enumerate(self.values)}
+            if outputs.probabilities
+            else {},
             like_input(styled.planes) if styled is not None else None,
             seconds,
-        )  # fmt: skip
+        )
 
     @torch.inference_mode()
     def synthesize(self, volume: Volume, to: str, on_slices: OnSlices = lambda d, o: None) -> Volume:
@@ -170,8 +172,11 @@ class _StyledVolume:
 
     def __init__(self, bundle: Bundle, shape: tuple[int, ...], end: DomainCard) -> None:
         if bundle.synthesis is None or bundle.card.synthesis_domains is None:
-            raise InputError("model", "holds no synthesis network, it was trained without style transfer",
-                             "leave out the style-transferred volume or use another model")  # fmt: skip
+            raise InputError(
+                "model",
+                "holds no synthesis network, it was trained without style transfer",
+                "leave out the style-transferred volume or use another model",
+            )
         self.network, self.modalities = bundle.synthesis, bundle.card.synthesis_domains
         window = end.intensity.rule == "window"
         self.limits = (end.intensity.low, end.intensity.high) if window else (0.0, ARBITRARY_MAXIMUM)

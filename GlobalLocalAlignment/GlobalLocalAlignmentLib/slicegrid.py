@@ -41,9 +41,14 @@ class SliceGrid:
     """
 
     def __init__(
-        self, shape: tuple[int, ...], orientation: np.ndarray, steps: tuple[float, float], spacing: float,
-        size: tuple[int, int], centers: tuple[float, float],
-    ) -> None:  # fmt: skip
+        self,
+        shape: tuple[int, ...],
+        orientation: np.ndarray,
+        steps: tuple[float, float],
+        spacing: float,
+        size: tuple[int, int],
+        centers: tuple[float, float],
+    ) -> None:
         """Use ``for_volume``.
 
         Args:

@@ -121,9 +121,11 @@ def check_same_geometry(image: Volume, labelmap: Volume) -> None:
         distance = np.abs((image.ijk_to_ras - labelmap.ijk_to_ras) @ corners).max()
         same = distance <= CORNER_TOLERANCE * min(image.spacing)
     if not same:
-        raise InputError(labelmap.path or "labelmap",
-                         f"has another geometry ({_geometry(labelmap)}) than its image ({_geometry(image)})",
-                         "resample it to the image")  # fmt: skip
+        raise InputError(
+            labelmap.path or "labelmap",
+            f"has another geometry ({_geometry(labelmap)}) than its image ({_geometry(image)})",
+            "resample it to the image",
+        )
 
 
 def _geometry(volume: Volume) -> str:
@@ -194,8 +196,11 @@ def _read_series(path: Path) -> Volume:
     volume = _read_with_itk(path, names)
     gaps = _slice_gaps(names)
     if gaps is not None and len(gaps) and gaps.max() - gaps.min() > 0.05 * max(gaps.mean(), 1e-6):
-        raise InputError(path, f"has slices {gaps.min():.2f} to {gaps.max():.2f} mm apart",
-                         "some are missing or doubled, export the series again")  # fmt: skip
+        raise InputError(
+            path,
+            f"has slices {gaps.min():.2f} to {gaps.max():.2f} mm apart",
+            "some are missing or doubled, export the series again",
+        )
     return volume
 
 

@@ -134,12 +134,22 @@ class _Progress:
         seconds_left = (self.stage.iterations - done) / self.rate
         self.sums.clear()
         self.reported, self.reported_at = done, now
-        self.context.events.emit("progress", self.stage.name, iteration=done, of=self.stage.iterations,
-                                 rate=round(self.rate, 4), seconds_left=round(seconds_left, 1), values=values)  # fmt: skip
+        self.context.events.emit(
+            "progress",
+            self.stage.name,
+            iteration=done,
+            of=self.stage.iterations,
+            rate=round(self.rate, 4),
+            seconds_left=round(seconds_left, 1),
+            values=values,
+        )
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
-            raise InputError(f"stage {self.stage.name}", f"{broken[0]} is not a number at iteration {done}",
-                             "lower the learning rate and go on from the last checkpoint with --resume")  # fmt: skip
+            raise InputError(
+                f"stage {self.stage.name}",
+                f"{broken[0]} is not a number at iteration {done}",
+                "lower the learning rate and go on from the last checkpoint with --resume",
+            )
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started
@@ -162,8 +172,11 @@ def _save(stage: Stage, context: RunContext, done: int) -> None:
     try:
         path = save_checkpoint(context.checkpoints, stage.name, done, stage.state())
     except OSError as error:
-        raise InputError(context.checkpoints, f"the checkpoint cannot be written ({error.strerror or error})",
-                         "make space and go on with --resume, the checkpoint before it is intact") from error  # fmt: skip
+        raise InputError(
+            context.checkpoints,
+            f"the checkpoint cannot be written ({error.strerror or error})",
+            "make space and go on with --resume, the checkpoint before it is intact",
+        ) from error
     context.events.emit("checkpoint", stage.name, iteration=done, file=f"checkpoints/{path.name}")
 
 

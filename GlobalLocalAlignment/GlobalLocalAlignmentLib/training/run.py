@@ -100,8 +100,16 @@ def train(
     fabric.launch()
     events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
     started = time.monotonic()
-    events.emit("run_started", "prepare", version=__version__, preset=configuration.preset, precision=precision,
-                device=device_description(fabric.device), threads=torch.get_num_threads(), resumed=resumed)  # fmt: skip
+    events.emit(
+        "run_started",
+        "prepare",
+        version=__version__,
+        preset=configuration.preset,
+        precision=precision,
+        device=device_description(fabric.device),
+        threads=torch.get_num_threads(),
+        resumed=resumed,
+    )
     context = RunContext(folder, configuration, fabric, events, stop_asked)
     try:
         model = _Run(context, cohorts).train()
@@ -145,8 +153,13 @@ class _Run:
             for role, folder in folders.items():
                 started = time.monotonic()
                 self.context.events.emit("stage_started", "prepare", of=len(cohorts[role].cases))
-                build_store(folder, cohorts[role], getattr(self.configuration, role), self.configuration.plane,
-                            _case_progress(self.context.events))  # fmt: skip
+                build_store(
+                    folder,
+                    cohorts[role],
+                    getattr(self.configuration, role),
+                    self.configuration.plane,
+                    _case_progress(self.context.events),
+                )
                 self.context.events.emit("stage_finished", "prepare", seconds=round(time.monotonic() - started, 1))
         fabric.barrier()
         return SliceStore(folders["source"]), SliceStore(folders["target"])
@@ -179,8 +192,15 @@ class _Run:
                     yield CaseSlices(case, images, source.labels[part], source.positions[part])
                     done += len(images)
                     rate = done / max(time.monotonic() - started, 1e-9)
-                    events.emit("progress", "translation", iteration=done, of=len(source), rate=round(rate, 3),
-                                seconds_left=round((len(source) - done) / rate, 1), values={})  # fmt: skip
+                    events.emit(
+                        "progress",
+                        "translation",
+                        iteration=done,
+                        of=len(source),
+                        rate=round(rate, 3),
+                        seconds_left=round((len(source) - done) / rate, 1),
+                        values={},
+                    )
 
             SliceStore.build(folder, parts(), self.configuration.plane.size, labelled=True)
             events.emit("stage_finished", "translation", seconds=round(time.monotonic() - started, 1))
@@ -257,8 +277,11 @@ def _borrow_synthesis(path: Path, modalities: tuple[str, str], device: torch.dev
     if bundle.synthesis is None or known is None:
         raise InputError(path, "holds no synthesis network", "name a model that was trained with style transfer")
     if set(known) != set(modalities):
-        raise InputError(path, f"translates between {' and '.join(known)}, not {' and '.join(modalities)}",
-                         "train a new one, leave synthesis.model out")  # fmt: skip
+        raise InputError(
+            path,
+            f"translates between {' and '.join(known)}, not {' and '.join(modalities)}",
+            "train a new one, leave synthesis.model out",
+        )
     labels = (known.index(modalities[0]), known.index(modalities[1]))
     return TrainedSynthesis(bundle.synthesis.to(device), modalities, labels)
 
@@ -297,8 +320,15 @@ def _case_progress(events: EventLog) -> Callable[[int, int], None]:
 
     def report(done: int, of: int) -> None:
         rate = done / max(time.monotonic() - started, 1e-9)
-        events.emit("progress", "prepare", iteration=done, of=of, rate=round(rate, 3),
-                    seconds_left=round((of - done) / rate, 1), values={})  # fmt: skip
+        events.emit(
+            "progress",
+            "prepare",
+            iteration=done,
+            of=of,
+            rate=round(rate, 3),
+            seconds_left=round((of - done) / rate, 1),
+            values={},
+        )
 
     return report
 

@@ -67,9 +67,10 @@ class SegmentationStage(Stage):
         self.networks = networks
         self.segmenter, self.segmenter_optimizer = self.fabric.setup(
             segmenter,
-            torch.optim.SGD(segmenter.parameters(), settings.learning_rate, settings.momentum,
-                            weight_decay=settings.weight_decay),
-        )  # fmt: skip
+            torch.optim.SGD(
+                segmenter.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
+            ),
+        )
         self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
         self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
         self.source_batches, self.target_batches = (
@@ -150,9 +151,13 @@ class SegmentationStage(Stage):
         values: dict[str, Tensor] = {}
         for name, network, optimizer, inputs in (
             ("feature", self.feature_discriminator, self.feature_optimizer, (source.features, target.features)),
-            ("output", self.output_discriminator, self.output_optimizer,
-             (source.logits.softmax(dim=1), target.logits.softmax(dim=1))),
-        ):  # fmt: skip
+            (
+                "output",
+                self.output_discriminator,
+                self.output_optimizer,
+                (source.logits.softmax(dim=1), target.logits.softmax(dim=1)),
+            ),
+        ):
             if network is None:
                 continue
             set_learning_rate(optimizer, self.settings.discriminator_learning_rate * decay)

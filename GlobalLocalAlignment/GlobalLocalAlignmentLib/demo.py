@@ -1,0 +1,84 @@
+"""The whole job on phantoms: MR with labels, CT without, three segmenters, scores, a report and pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from .comparison import compare
+from .config import Configuration, Domain, configuration, load_preset, merge
+from .errors import InputError
+from .evaluation import ClassScore
+from .phantom import PHANTOM_LABELS, write_cohort
+from .report import write_report
+from .report.content import read_run
+from .report.figures import segmentation_figure, translation_figure
+from .training.events import Listener
+
+TRAINING_CASES, TEST_CASES = 8, 4
+COLORS = {
+    "abdomen": ((221, 130, 101), (185, 102, 83), (212, 182, 60), (111, 163, 196)),
+    "heart": ((221, 130, 101), (152, 189, 207), (244, 214, 49), (224, 97, 76)),
+}
+METHODS = ("ours", "no_adaptation", "supervised")
+
+
+def run_demo(
+    output: Path,
+    task: str,
+    seed: int,
+    device: str,
+    listeners: list[Listener],
+    stop_asked: Callable[[], bool],
+) -> tuple[dict[str, list[ClassScore]], Path]:
+    """Make the phantoms, train the three segmenters, evaluate them and write ``output/report.html``.
+
+    A demo that was stopped goes on where it was when it is called again with the same output.
+
+    Returns:
+        scores by method, and the report.
+    """
+    if task not in PHANTOM_LABELS:
+        raise InputError(f"--task {task}", "is not known", f"choose {' or '.join(PHANTOM_LABELS)}")
+    data = output / "data"
+    if output.exists() and any(output.iterdir()) and not data.is_dir():
+        raise InputError(output, "is not the folder of a demo", "choose another --output")
+    for name, modality, count, offset in (
+        ("source", "MR", TRAINING_CASES, 0),
+        ("target", "CT", TRAINING_CASES, 1),
+        ("test", "CT", TEST_CASES, 2),
+    ):
+        if not (data / name / "labels" / f"case_{count - 1:02d}.nii.gz").is_file():
+            write_cohort(data / name, task, modality, count, 10 * seed + offset)
+    settings = demo_configuration(data, task, seed, device)
+    test = Domain(images=[data / "test" / "images"], labelmaps=[data / "test" / "labels"])
+    scores = compare(output, settings, test, [data / "target" / "labels"], METHODS, listeners, stop_asked)
+    run = output / "runs" / "ours"
+    page = output / "report.html"
+    shutil.copyfile(write_report(run), page)
+    _write_overviews(run, output)
+    return scores, page
+
+
+def demo_configuration(data: Path, task: str, seed: int, device: str) -> Configuration:
+    """Preset ``phantom`` for the cohorts in a folder."""
+    labels = [
+        {"value": value, "name": name, "color": COLORS[task][index]}
+        for index, (value, name) in enumerate(PHANTOM_LABELS[task].items())
+    ]
+    changes = {
+        "labels": labels,
+        "source": {"images": [data / "source" / "images"], "labelmaps": [data / "source" / "labels"]},
+        "target": {"images": [data / "target" / "images"]},
+        "training": {"seed": seed, "device": device},
+    }
+    return configuration(merge(load_preset("phantom"), changes))
+
+
+def _write_overviews(run: Path, output: Path) -> None:
+    content = read_run(run)
+    for arrays in content.translations.values():
+        (output / "translations.png").write_bytes(translation_figure(arrays))
+    if content.segmentations:
+        (output / "segmentations.png").write_bytes(segmentation_figure(content.segmentations, content.labels))

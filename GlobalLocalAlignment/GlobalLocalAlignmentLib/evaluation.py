@@ -1,0 +1,255 @@
+"""Dice, average surface distance in both definitions in use, and the 95 % Hausdorff distance.
+
+Average surface distance (ASD) is symmetric. ``assd`` is the mean of the two directed means; ``pooled_asd`` is the mean
+over the distances of both surfaces together, which a large surface dominates. Both are given in voxels (distance of
+indices, as the paper's tables) and in millimetres.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from .cases import find_volumes, pair_cases
+from .errors import ErrorCollector, InputError
+from .volumes import check_same_geometry, read_labelmap
+
+METRICS = ("dice", "assd_voxel", "pooled_asd_voxel", "assd_mm", "pooled_asd_mm", "hd95_mm")
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Scores of one structure in one case.
+
+    Attributes:
+        case: name of the case.
+        label, name: value and name of the structure.
+        dice: 0 to 1; 0 for an empty prediction, NaN where prediction and reference are both empty.
+        assd_voxel, pooled_asd_voxel: voxels; NaN where either is empty.
+        assd_mm, pooled_asd_mm, hd95_mm: millimetres; NaN where either is empty.
+        reference_voxels, predicted_voxels: volumes.
+    """
+
+    case: str
+    label: int
+    name: str
+    dice: float
+    assd_voxel: float
+    pooled_asd_voxel: float
+    assd_mm: float
+    pooled_asd_mm: float
+    hd95_mm: float
+    reference_voxels: int
+    predicted_voxels: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores of one structure over all cases, or of the average over structures.
+
+    Attributes:
+        name: of the structure, or ``average``.
+        mean, deviation: of each metric over the volumes; NaN cases are left out. For ``average``, ``mean`` is the mean
+            of the structures' means and ``deviation`` that over volumes of the mean over structures.
+        cases: volumes with a number for Dice.
+        empty: volumes whose prediction is empty though the reference is not.
+    """
+
+    name: str
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    cases: int
+    empty: int
+
+
+def score_labelmaps(
+    case: str, prediction: np.ndarray, reference: np.ndarray, names: dict[int, str], spacing: Sequence[float]
+) -> list[ClassScore]:
+    """Scores of each named structure.
+
+    Args:
+        case: name of the case.
+        prediction, reference: label values on the same (I, J, K) grid.
+        names: name of each label value.
+        spacing: millimetres along I, J and K.
+    """
+    scores = []
+    for label, name in names.items():
+        predicted, true = prediction == label, reference == label
+        counts = int(true.sum()), int(predicted.sum())
+        distances = surface_scores(predicted, true, spacing)
+        scores.append(ClassScore(case, label, name, dice_score(predicted, true), *distances, *counts))
+    return scores
+
+
+def dice_score(predicted: np.ndarray, true: np.ndarray) -> float:
+    """2 |A and B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
+    total = int(predicted.sum()) + int(true.sum())
+    return 2 * int((predicted & true).sum()) / total if total else math.nan
+
+
+def surface_scores(predicted: np.ndarray, true: np.ndarray, spacing: Sequence[float]) -> tuple[float, ...]:
+    """assd_voxel, pooled_asd_voxel, assd_mm, pooled_asd_mm, hd95_mm of two boolean masks; all NaN where one is empty.
+
+    The surface of a mask is its voxels with a face neighbour outside it; the border of the array counts as outside.
+    HD95 is the larger of the two directed 95th percentiles.
+    """
+    if not predicted.any() or not true.any():
+        return (math.nan,) * 5
+    box = _bounding_box(predicted | true)
+    predicted, true = predicted[box], true[box]
+    there, back = _directed_distances(predicted, true, (1.0,) * predicted.ndim)
+    there_mm, back_mm = _directed_distances(predicted, true, tuple(spacing))
+    return (
+        float((there.mean() + back.mean()) / 2),
+        float(np.concatenate([there, back]).mean()),
+        float((there_mm.mean() + back_mm.mean()) / 2),
+        float(np.concatenate([there_mm, back_mm]).mean()),
+        float(max(np.percentile(there_mm, 95), np.percentile(back_mm, 95))),
+    )
+
+
+def _directed_distances(
+    predicted: np.ndarray, true: np.ndarray, spacing: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    surfaces = [_surface(predicted), _surface(true)]
+    fields_ = [ndimage.distance_transform_edt(~surface, sampling=spacing) for surface in surfaces]
+    return fields_[1][surfaces[0]], fields_[0][surfaces[1]]
+
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    inner = ndimage.binary_erosion(mask, ndimage.generate_binary_structure(mask.ndim, 1), border_value=0)
+    return mask & ~inner
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    return tuple(slice(part.start, part.stop) for part in ndimage.find_objects(mask.astype(np.uint8))[0])
+
+
+def evaluate_folders(
+    predictions: Path,
+    references: Path,
+    names: dict[int, str] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[list[ClassScore], list[InputError]]:
+    """Scores of all cases that have a reference, and what was wrong with the others.
+
+    Args:
+        predictions: folder with predicted label maps.
+        references: folder with true label maps, paired by case name.
+        names: structures; None scores every value that occurs in the references.
+        on_progress: called with the number of cases done and their number.
+
+    Raises:
+        InputError: no case at all.
+    """
+    found, truths = find_volumes([predictions], "labelmap"), find_volumes([references], "labelmap")
+    if not found:
+        raise InputError(predictions, "holds no label map", "name the output folder of gla predict")
+    scores: list[ClassScore] = []
+    collector = ErrorCollector()
+    for index, (case, path) in enumerate(found.items()):
+        with collector:
+            _, reference_path = pair_cases({case: path}, truths)[case]
+            prediction, reference = read_labelmap(path), read_labelmap(reference_path)
+            check_same_geometry(reference, prediction)
+            chosen = names or _names(reference.array)
+            _refuse_other_labels(path, prediction.array, chosen, "the prediction")
+            _refuse_other_labels(reference_path, reference.array, chosen, "the reference")
+            scores += score_labelmaps(case, prediction.array, reference.array, chosen, reference.spacing)
+        on_progress(index + 1, len(found))
+    return scores, collector.errors
+
+
+def _names(labels: np.ndarray) -> dict[int, str]:
+    return {int(value): f"label {int(value)}" for value in np.unique(labels) if value != 0}
+
+
+def _refuse_other_labels(path: Path, labels: np.ndarray, names: dict[int, str], what: str) -> None:
+    unknown = sorted(set(map(int, np.unique(labels))) - set(names) - {0})
+    if unknown:
+        raise InputError(
+            path,
+            f"holds label value {unknown[0]}, which is not among {', '.join(map(str, names))}",
+            f"{what} is for other labels; name the files that belong together",
+        )
+
+
+def summarize(scores: Iterable[ClassScore]) -> list[Summary]:
+    """One summary for each structure in the order of their labels, then the average."""
+    scores = list(scores)
+    labels = {score.label: score.name for score in sorted(scores, key=lambda score: score.label)}
+    summaries = [_summary(name, [score for score in scores if score.label == label]) for label, name in labels.items()]
+    by_case = [[score for score in scores if score.case == case] for case in dict.fromkeys(s.case for s in scores)]
+    mean = {metric: _mean([summary.mean[metric] for summary in summaries]) for metric in METRICS}
+    over_cases = {metric: [_mean([getattr(s, metric) for s in case]) for case in by_case] for metric in METRICS}
+    deviation = {metric: _deviation(values) for metric, values in over_cases.items()}
+    empty = sum(summary.empty for summary in summaries)
+    return [*summaries, Summary(AVERAGE, mean, deviation, len(by_case), empty)]
+
+
+def _summary(name: str, scores: list[ClassScore]) -> Summary:
+    values = {metric: [getattr(score, metric) for score in scores] for metric in METRICS}
+    return Summary(
+        name,
+        {metric: _mean(numbers) for metric, numbers in values.items()},
+        {metric: _deviation(numbers) for metric, numbers in values.items()},
+        sum(not math.isnan(score.dice) for score in scores),
+        sum(score.predicted_voxels == 0 and score.reference_voxels > 0 for score in scores),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.mean(numbers)) if numbers else math.nan
+
+
+def _deviation(values: list[float]) -> float:
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.std(numbers, ddof=1)) if len(numbers) > 1 else math.nan
+
+
+def write_scores(scores: Iterable[ClassScore], path: Path) -> None:
+    """Write scores as CSV; numbers keep all their digits, NaN is an empty cell.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, [field.name for field in fields(ClassScore)])
+            writer.writeheader()
+            for score in scores:
+                writer.writerow({key: "" if value != value else value for key, value in asdict(score).items()})
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", "choose another --output") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_scores(path: Path) -> list[ClassScore]:
+    """Scores that ``write_scores`` wrote.
+
+    Raises:
+        InputError: not such a file.
+    """
+    kinds = {"case": str, "name": str, "label": int, "reference_voxels": int, "predicted_voxels": int}
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return [
+                ClassScore(**{key: kinds.get(key, float)(value or "nan") for key, value in row.items()})
+                for row in csv.DictReader(stream)
+            ]
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(path, f"is no score table ({error})", "name a CSV file of gla evaluate") from error

@@ -1,0 +1,191 @@
+"""Figures of the page as PNG bytes: curves, Dice of the methods, panels in the manner of the paper's Figs. 4 to 7."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ..evaluation import ClassScore, summarize
+from ..pictures import MASK_COLORS, Color, overlay
+from .content import method_name
+
+STAGE_PANELS: dict[str, list[tuple[str, list[str]]]] = {
+    "synthesis": [
+        ("reconstruction and cycle (mean absolute error)", ["image_reconstruction", "cycle", "content_reconstruction"]),
+        ("adversarial game (least squares)", ["adversarial", "discriminator"]),
+    ],
+    "segmentation": [
+        ("segmentation loss on the source", ["cross_entropy", "dice"]),
+        (
+            "D1: output on features, and the mask it makes",
+            ["feature_discriminator_source", "feature_discriminator_target", "mask_mean"],
+        ),
+        ("D2: output on predictions", ["output_discriminator_source", "output_discriminator_target"]),
+    ],
+}
+CURVE_NAMES = {
+    "image_reconstruction": "image",
+    "content_reconstruction": "content",
+    "feature_discriminator_source": "source",
+    "feature_discriminator_target": "target",
+    "output_discriminator_source": "source",
+    "output_discriminator_target": "target",
+    "mask_mean": "mean of the mask",
+    "cross_entropy": "cross-entropy",
+    "dice": "Dice loss",
+    "adversarial": "synthesis network",
+}
+PALETTE = ("#3b6fb6", "#d1603d", "#4c9a6a", "#8d63a8", "#b58a2e", "#5d6b78")
+SMOOTHING = 0.85
+
+
+def curve_figure(stage: str, curves: dict[str, list[tuple[int, float]]]) -> bytes | None:
+    """Curves of a stage, smooth over faint raw values; None where nothing was recorded."""
+    panels = [(title, [name for name in names if curves.get(name)]) for title, names in STAGE_PANELS[stage]]
+    validation = [name for name in curves if name.startswith("validation ")]
+    panels = [panel for panel in [*panels, ("Dice on labelled target cases", validation)] if panel[1]]
+    if not panels:
+        return None
+    figure = _figure(3.9 * len(panels), 2.9)
+    for index, (title, names) in enumerate(panels, start=1):
+        axis = figure.add_subplot(1, len(panels), index)
+        for color, name in zip(PALETTE, names, strict=False):
+            points = np.array(curves[name])
+            axis.plot(points[:, 0], points[:, 1], color=color, alpha=0.25, linewidth=0.8)
+            label = CURVE_NAMES.get(name, name.removeprefix("validation ").replace("_", " "))
+            axis.plot(points[:, 0], _smooth(points[:, 1]), color=color, linewidth=1.6, label=label)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("iteration", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def score_figure(scores: dict[str, list[ClassScore]]) -> bytes:
+    """Dice of each structure and method: a bar for the mean, a point for each volume."""
+    summaries = {method: summarize(entries) for method, entries in scores.items()}
+    names = [summary.name for summary in next(iter(summaries.values()))]
+    figure = _figure(max(6.0, 1.5 * len(names)), 3.0)
+    axis = figure.add_subplot()
+    width = 0.8 / len(summaries)
+    for index, (method, entries) in enumerate(summaries.items()):
+        for position, summary in enumerate(entries):
+            x = position - 0.4 + (index + 0.5) * width
+            label = method_name(method) if position == 0 else None
+            axis.bar(x, 100 * summary.mean["dice"], 0.9 * width, color=PALETTE[index % 6], alpha=0.75, label=label)
+            points = [100 * score.dice for score in scores[method] if score.name == summary.name]
+            axis.plot([x] * len(points), points, ".", color="#20242a", markersize=3)
+    axis.set_xticks(range(len(names)), [_short(name) for name in names], fontsize=8)
+    axis.set_ylim(0, 100)
+    axis.set_ylabel("Dice (%)", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="y", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, ncols=len(summaries), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return _png(figure)
+
+
+def translation_figure(arrays: dict[str, np.ndarray]) -> bytes:
+    """Rows of source, translated, target (and reconstructed, cycled) slices, as Fig. 7."""
+    columns = [name for name in ("source", "translated", "target", "reconstructed", "cycled") if name in arrays]
+    return _grid({name: [_gray(picture) for picture in arrays[name]] for name in columns}, arrays.get("cases"))
+
+
+def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels: Sequence[dict]) -> bytes:
+    """Rows of image, mask, predictions of each method and truth, as Figs. 4 to 6; slices that all methods show."""
+    shown = segmentations.get("ours") or next(iter(segmentations.values()))
+    colors: list[Color] = [tuple(label["color"]) for label in labels]
+    columns: dict[str, list[np.ndarray]] = {"image": [_gray(picture) for picture in shown["image"]]}
+    if "mask" in shown:
+        columns["local feature mask"] = [_colored(picture) for picture in shown["mask"]]
+    for method, arrays in segmentations.items():
+        if arrays["prediction"].shape == shown["prediction"].shape:
+            pairs = zip(arrays["image"], arrays["prediction"], strict=True)
+            columns[method_name(method)] = [overlay(image, prediction, colors) for image, prediction in pairs]
+    if "truth" in shown:
+        pairs = zip(shown["image"], shown["truth"], strict=True)
+        columns["truth"] = [overlay(image, truth, colors) for image, truth in pairs]
+    return _grid(columns, shown.get("cases"), labels, mask="mask" in shown)
+
+
+def _grid(
+    columns: dict[str, list[np.ndarray]],
+    cases: np.ndarray | None,
+    labels: Sequence[dict] = (),
+    mask: bool = False,
+) -> bytes:
+    count = len(next(iter(columns.values())))
+    rows, cols = next(iter(columns.values()))[0].shape[:2]
+    width = 1.75
+    height = width * rows / cols
+    extra = 0.55 if labels or mask else 0.05
+    figure = _figure(width * len(columns) + 0.25, height * count + 0.3 + extra)
+    full = figure.get_size_inches()
+    axes = figure.subplots(count, len(columns), squeeze=False)
+    figure.subplots_adjust(0.25 / full[0], extra / full[1], 1, 1 - 0.3 / full[1], 0.03, 0.03)
+    for column, (name, pictures) in enumerate(columns.items()):
+        axes[0, column].set_title(name, fontsize=9, pad=4)
+        for row, picture in enumerate(pictures):
+            axis = axes[row, column]
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if column == 0 and cases is not None:
+                axis.set_ylabel(str(cases[row]), fontsize=8, labelpad=3)
+    if labels:
+        patches = [Patch(color=np.array(label["color"]) / 255, label=label["name"]) for label in labels]
+        figure.legend(handles=patches, loc="lower right", ncols=min(4, len(patches)), fontsize=8, frameon=False)
+    if mask:
+        bar = figure.add_axes((0.02, 0.28 / full[1], 1.5 / full[0], 0.1 / full[1]))
+        bar.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=MASK_COLORS, extent=(0, 1, 0, 1))
+        bar.set_yticks([])
+        bar.set_xticks([0, 1], ["0 like source", "1 far from it"], fontsize=7)
+    return _png(figure)
+
+
+def _gray(picture: np.ndarray) -> np.ndarray:
+    return np.repeat(((np.asarray(picture, np.float32) + 1) / 2).clip(0, 1)[..., None], 3, axis=2)
+
+
+def _colored(mask: np.ndarray) -> np.ndarray:
+    from matplotlib import colormaps
+
+    return colormaps[MASK_COLORS](np.asarray(mask, np.float32).clip(0, 1))[..., :3]
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Exponential average without the lag towards zero at the start."""
+    result, total, weight = [], 0.0, 0.0
+    for value in values:
+        if not math.isnan(value):
+            total, weight = SMOOTHING * total + value, SMOOTHING * weight + 1
+        result.append(total / weight if weight else math.nan)
+    return np.array(result)
+
+
+def _short(name: str) -> str:
+    """Long names in two lines."""
+    words = name.split()
+    middle = (len(words) + 1) // 2
+    return name if len(name) < 16 else " ".join(words[:middle]) + "\n" + " ".join(words[middle:])
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, facecolor="white", layout=None)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", bbox_inches="tight", pad_inches=0.06)
+    return stream.getvalue()

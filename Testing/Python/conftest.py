@@ -1,0 +1,65 @@
+"""Fixtures that several tests share: tiny phantoms, a tiny trained model, the folder of real volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
+from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, write_cohort
+from GlobalLocalAlignmentLib.training.run import train
+
+torch.set_num_threads(1)
+
+TINY = {
+    "labels": [{"value": value, "name": name} for value, name in PHANTOM_LABELS["abdomen"].items()],
+    "plane": {"spacing": 8.0, "size": [32, 40], "center": "volume"},
+    "synthesis": {"width": 4, "blocks": 1, "hidden": 16, "discriminator_width": 4, "iterations": 6, "batch_size": 2},
+    "segmentation": {
+        "width": 4,
+        "blocks": [1, 1, 1, 2],
+        "discriminator_width": 4,
+        "iterations": 8,
+        "batch_size": 2,
+        "warm_up": 2,
+        "ramp": 2,
+    },
+    "training": {"precision": "32", "device": "cpu", "report_every": 2, "preview_every": 100, "checkpoint_every": 3},
+}
+
+
+@pytest.fixture(scope="session")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with two MR source cases and two CT target cases, each with images and labels."""
+    folder = tmp_path_factory.mktemp("cohorts")
+    write_cohort(folder / "source", "abdomen", "MR", 2, 1, (40, 32, 8), (8, 8, 16))
+    write_cohort(folder / "target", "abdomen", "CT", 2, 2, (40, 32, 8), (8, 8, 16))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(cohorts: Path) -> dict:
+    """Settings of a training that takes seconds."""
+    domains = {
+        "source": {"images": [cohorts / "source" / "images"], "labelmaps": [cohorts / "source" / "labels"]},
+        "target": {"images": [cohorts / "target" / "images"]},
+    }
+    return merge(merge(load_preset("phantom"), TINY), domains)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished tiny run."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    train(run, configuration(tiny_settings))
+    return run
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real volumes beside the checkout; the test is skipped where they are not."""
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real volumes is not beside the checkout")
+    return folder

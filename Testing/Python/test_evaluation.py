@@ -1,0 +1,151 @@
+"""Dice and surface distances against brute force and an independent library."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from GlobalLocalAlignmentLib.errors import InputError
+from GlobalLocalAlignmentLib.evaluation import (
+    dice_score,
+    evaluate_folders,
+    read_scores,
+    score_labelmaps,
+    summarize,
+    surface_scores,
+    write_scores,
+)
+from GlobalLocalAlignmentLib.volumes import Volume, write_volume
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+SPACING = (0.7, 1.3, 4.0)
+
+
+def blob(seed: int, shape: tuple[int, int, int] = (9, 8, 6)) -> np.ndarray:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 1.2)
+    return noise > np.quantile(noise, 0.7)
+
+
+def surface_points(mask: np.ndarray) -> np.ndarray:
+    """Voxels with a face neighbour outside the mask, one by one."""
+    padded = np.pad(mask, 1)
+    points = []
+    for index in np.argwhere(mask):
+        neighbours = [padded[tuple(index + 1 + step)] for step in np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])]
+        if not all(neighbours):
+            points.append(index)
+    return np.array(points, float)
+
+
+def brute_force(predicted: np.ndarray, true: np.ndarray, spacing: tuple[float, ...]) -> tuple[float, float, float]:
+    """Mean of directed means, pooled mean and HD95 from all pairs of surface points."""
+    first, second = surface_points(predicted) * spacing, surface_points(true) * spacing
+    pairs = np.linalg.norm(first[:, None] - second[None], axis=2)
+    there, back = pairs.min(axis=1), pairs.min(axis=0)
+    pooled = (there.sum() + back.sum()) / (len(there) + len(back))
+    return (there.mean() + back.mean()) / 2, pooled, max(np.percentile(there, 95), np.percentile(back, 95))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_surface_distances_equal_brute_force(first: int, second: int):
+    predicted, true = blob(first), blob(second)
+    assd_voxel, pooled_voxel, assd_mm, pooled_mm, hd95 = surface_scores(predicted, true, SPACING)
+    assert np.allclose((assd_voxel, pooled_voxel), brute_force(predicted, true, (1, 1, 1))[:2])
+    assert np.allclose((assd_mm, pooled_mm, hd95), brute_force(predicted, true, SPACING))
+
+
+def test_dice_equals_counting_voxels():
+    predicted, true = blob(1), blob(2)
+    both = sum(bool(a and b) for a, b in zip(predicted.flat, true.flat, strict=True))
+    assert dice_score(predicted, true) == 2 * both / (predicted.sum() + true.sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_equal_those_of_monai(seed: int):
+    metrics = pytest.importorskip("monai.metrics", reason="the independent library is not installed")
+    predicted, true = blob(seed, (20, 18, 10)), blob(seed + 50, (20, 18, 10))
+    pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (predicted, true)]
+    expected_dice = metrics.compute_dice(*pair, include_background=True).item()
+    options = {"include_background": True, "spacing": list(SPACING)}
+    expected_pooled = metrics.compute_average_surface_distance(*pair, symmetric=True, **options).item()
+    expected_hd95 = metrics.compute_hausdorff_distance(*pair, percentile=95, **options).item()
+    *_, pooled, hd95 = surface_scores(predicted, true, SPACING)
+    assert dice_score(predicted, true) == pytest.approx(expected_dice, rel=1e-5)
+    assert pooled == pytest.approx(expected_pooled, rel=1e-4)
+    assert hd95 == pytest.approx(expected_hd95, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mean_of_directed_means_equals_that_of_medpy(seed: int):
+    binary = pytest.importorskip("medpy.metric.binary", reason="the independent library is not installed")
+    predicted, true = blob(seed, (20, 18, 10)), blob(seed + 50, (20, 18, 10))
+    expected = (binary.asd(predicted, true, SPACING) + binary.asd(true, predicted, SPACING)) / 2
+    assert surface_scores(predicted, true, SPACING)[2] == pytest.approx(expected)
+
+
+def test_an_empty_prediction_scores_zero_and_has_no_distance():
+    true = blob(0).astype(int)
+    (score,) = score_labelmaps("a", np.zeros_like(true), true, {1: "liver"}, SPACING)
+    assert score.dice == 0
+    assert math.isnan(score.assd_mm)
+    assert summarize([score])[0].empty == 1
+
+
+def test_a_structure_that_is_in_neither_is_not_averaged():
+    true = blob(0).astype(int)
+    scores = score_labelmaps("a", true, true, {1: "liver", 2: "spleen"}, SPACING)
+    assert math.isnan(scores[1].dice)
+    assert summarize(scores)[-1].mean["dice"] == 1
+
+
+def test_a_structure_that_is_only_predicted_scores_zero():
+    predicted = blob(0).astype(int)
+    (score,) = score_labelmaps("a", predicted, np.zeros_like(predicted), {1: "liver"}, SPACING)
+    assert score.dice == 0
+    assert math.isnan(score.hd95_mm)
+
+
+def test_the_average_is_the_mean_of_the_structures_means():
+    true = blob(0).astype(int) + 2 * (blob(3) & ~blob(0))
+    predicted = np.roll(true, 1, axis=0)
+    scores = score_labelmaps("a", predicted, true, {1: "x", 2: "y"}, SPACING)
+    scores += score_labelmaps("b", true, true, {1: "x", 2: "y"}, SPACING)
+    summaries = summarize(scores)
+    assert summaries[-1].mean["dice"] == pytest.approx(np.mean([summary.mean["dice"] for summary in summaries[:-1]]))
+    by_case = [np.mean([score.dice for score in scores if score.case == case]) for case in "ab"]
+    assert summaries[-1].deviation["dice"] == pytest.approx(np.std(by_case, ddof=1))
+
+
+def test_a_score_table_comes_back_exactly(tmp_path: Path):
+    true = blob(0).astype(int)
+    scores = score_labelmaps('case "1", odd', np.roll(true, 1, 0), true, {1: "liver", 2: "spleen"}, SPACING)
+    write_scores(scores, tmp_path / "scores.csv")
+    assert repr(read_scores(tmp_path / "scores.csv")) == repr(scores)
+
+
+def test_one_bad_case_does_not_stop_the_others(tmp_path: Path):
+    labels = blob(0).astype(np.uint8)
+    for folder, names in (("predictions", "abcd"), ("references", "abd")):
+        for name in names:
+            write_volume(Volume(labels, np.eye(4)), tmp_path / folder / f"{name}.nii.gz")
+    (tmp_path / "predictions" / "a.nii.gz").write_bytes(b"broken")
+    write_volume(Volume(labels * 9, np.eye(4)), tmp_path / "predictions" / "d.nii.gz")
+    scores, failures = evaluate_folders(tmp_path / "predictions", tmp_path / "references", {1: "liver"})
+    assert [score.case for score in scores] == ["b"]
+    assert scores[0].dice == 1
+    assert [text for text in ("a.nii.gz", "no label map for case c", "label value 9") if text in str(failures)] == [
+        "a.nii.gz",
+        "no label map for case c",
+        "label value 9",
+    ]
+
+
+def test_a_folder_without_predictions_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="holds no label map"):
+        evaluate_folders(tmp_path, tmp_path)
