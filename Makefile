@@ -1,48 +1,67 @@
-# make demo: the whole job on phantoms.  make test: all checks.  Both set everything up by themselves.
-# Another build of torch: make TORCH="torch --index-url ADDRESS" demo
+# make demo: the whole job on phantoms.  make test: all checks.  Each sets up what it needs by itself, in .venv.
+#
+# torch is installed first and nothing after it may replace it. Without a word from you pip chooses its build. For
+# another one (a small one without CUDA, another CUDA version, torch 2.8 or newer for the tests) give pip's words once:
+#     make TORCH_INSTALL="torch==2.13.0 --index-url ADDRESS" demo
+# The choice is kept in .venv; "make clean" forgets it.
 
 PYTHON ?= python3
-# the build for processors on a machine without an NVIDIA GPU; the pinned version is in constraints.txt
-TORCH ?= torch
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TORCH_CHOICE := $(VENV)/torch-install
+TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constraints.txt)
+PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
+BENCHMARKS := $(sort $(wildcard Testing/Benchmarks/*.py))
 PYTEST_ARGS ?=
 
 .PHONY: help demo test lint benchmark clean
 help:
 	@echo "make demo       train, segment and evaluate on phantoms; the report is demo/report.html"
-	@echo "make test       linter and all tests"
+	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
-	@echo "make benchmark  measurements of memory and of the way around the networks"
-	@echo "make clean      remove what the others made"
+	@echo "make benchmark  measurements of time and memory"
+	@echo "make clean      remove what the others made, .venv and demo too"
+	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 
 demo: $(READY)
 	$(BIN)/gla demo --output demo
 
-lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 benchmark: $(READY)
-	$(BIN)/python Testing/Benchmarks/memory.py
-	$(BIN)/python Testing/Benchmarks/prediction_time.py
+	@test -n "$(BENCHMARKS)" || { echo "Testing/Benchmarks holds no benchmark" >&2; exit 1; }
+	@set -e; for benchmark in $(BENCHMARKS); do echo "$$benchmark"; $(BIN)/python $$benchmark; done
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf *.egg-info GlobalLocalAlignment/*.egg-info
+	find GlobalLocalAlignment Testing -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# the stamp comes last, so an interrupted set-up starts over
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq $(SYSTEM_PACKAGES); \
-	  else echo "install these system packages first: $(SYSTEM_PACKAGES)"; exit 1; fi; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV), this takes some minutes the first time"
-	@# torch first and alone, so that nothing after it chooses another build
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(TORCH)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing system packages: $(SYSTEM_PACKAGES)"; export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq </dev/null && apt-get install -y -qq $(SYSTEM_PACKAGES) </dev/null >/dev/null; \
+	  else echo "$(PYTHON) cannot make virtual environments: install $(SYSTEM_PACKAGES)" >&2; exit 1; fi; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Python 3.10 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null || \
+	  $(PYTHON) -m venv --clear $(VENV)
+	@echo "setting up $(VENV) with $$($(BIN)/python --version), some minutes the first time"
+	@echo "  pip install $(TORCH_INSTALL)"
+	@$(PIP_INSTALL) $(TORCH_INSTALL)
+	@echo '$(TORCH_INSTALL)' > $(TORCH_CHOICE)
+	@sed '/^torch==/d' constraints.txt > $(VENV)/constraints.txt
+	@$(BIN)/python -c 'from importlib.metadata import version as v; print("torch==" + v("torch"))' \
+	  >> $(VENV)/constraints.txt
+	@echo "  pip install -e .[test]"
+	@$(PIP_INSTALL) -c $(VENV)/constraints.txt -e '.[test]'
 	@touch $@

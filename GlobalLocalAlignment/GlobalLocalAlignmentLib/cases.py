@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import InputError
-from .volumes import VOLUME_SUFFIXES
+from .volumereaders import DICOM_SUFFIXES, VOLUME_SUFFIXES, is_dicom_file
 
 IMAGE_WORDS = ("image", "images", "img", "volume")
 LABEL_WORDS = ("label", "labels", "labelmap", "segmentation", "seg", "mask", "gt", "truth")
-EXTRA_WORDS = ("feature_mask", "synthesized", "source_style", "target_style")
-"""Endings of what a prediction writes beside a segmentation; they are never inputs."""
+EXTRA_NAMES = re.compile(r".+_(feature_mask|synthesized|source_style|target_style|probability_[a-z0-9_]+)", re.I)
+"""What a prediction writes beside a segmentation; in a folder these are never inputs."""
+
+_ANY_WORD = "|".join(IMAGE_WORDS + LABEL_WORDS)
+WORD_AT_AN_END = re.compile(rf"(?:{_ANY_WORD})[_\-. ]+(?P<after>.+)|(?P<before>.+?)[_\-. ]+(?:{_ANY_WORD})", re.I)
 
 Role = Literal["image", "labelmap"]
 
@@ -32,10 +35,10 @@ def find_volumes(inputs: Sequence[Path], role: Role) -> dict[str, Path]:
     for path in inputs:
         for entry in _entries(Path(path), role):
             name = case_name(entry)
-            if name in found:
+            if name in found and found[name] != entry:
                 raise InputError(
                     entry,
-                    f"has the same case name ({name}) as {found[name].name}",
+                    f"has the same case name ({name}) as {found[name]}",
                     "rename one or name the files one by one",
                 )
             found[name] = entry
@@ -63,23 +66,28 @@ def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str,
 
 def case_name(path: Path) -> str:
     """File name without suffix and without image or label words at either end: ``image_07.nii.gz`` -> ``07``."""
-    stem = _stem(path)
-    for words in (IMAGE_WORDS, LABEL_WORDS):
-        for word in words:
-            match = re.fullmatch(rf"(?:{word}[_\-. ]+(?P<after>.+)|(?P<before>.+)[_\-. ]+{word})", stem, re.IGNORECASE)
-            if match:
-                return match["after"] or match["before"]
-    return stem
+    name = _stem(path)
+    while shorter := WORD_AT_AN_END.fullmatch(name):
+        name = shorter["after"] or shorter["before"]
+    return name
 
 
 def _entries(path: Path, role: Role) -> list[Path]:
+    try:
+        return _chosen(path, role)
+    except OSError as error:
+        raise InputError(
+            error.filename or path, f"cannot be read ({error.strerror})", "check its permissions"
+        ) from error
+
+
+def _chosen(path: Path, role: Role) -> list[Path]:
     if not path.exists():
         raise InputError(path, "does not exist", "check the path")
     if path.is_file() or _is_series(path):
         return [path]
-    entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")]
-    volumes = [entry for entry in entries if (_is_volume(entry) if entry.is_file() else _is_series(entry))]
-    volumes = [entry for entry in volumes if not any(_stem(entry).endswith(f"_{word}") for word in EXTRA_WORDS)]
+    volumes = [entry for entry in _visible(path) if _is_volume(entry) or _is_series(entry)]
+    volumes = [entry for entry in volumes if not EXTRA_NAMES.fullmatch(_stem(entry))]
     labels = [entry for entry in volumes if _named_as_label(entry)]
     if role == "image":
         images = [entry for entry in volumes if entry not in labels]
@@ -92,25 +100,20 @@ def _named_as_label(path: Path) -> bool:
     return len(parts) > 1 and (parts[0] in LABEL_WORDS or parts[-1] in LABEL_WORDS)
 
 
+def _visible(folder: Path) -> list[Path]:
+    return [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+
+
 def _is_volume(path: Path) -> bool:
-    return path.name.lower().endswith(VOLUME_SUFFIXES)
+    return path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES)
 
 
 def _is_series(path: Path) -> bool:
-    """A folder of DICOM files; their suffix or their magic number tells."""
+    """A folder with a DICOM file and without volume files; a text or a DICOMDIR beside them does not count."""
     if not path.is_dir():
         return False
-    files = [entry for entry in sorted(path.iterdir()) if entry.is_file() and not entry.name.startswith(".")][:3]
-    return bool(files) and all(entry.suffix.lower() == ".dcm" or _has_dicom_magic(entry) for entry in files)
-
-
-def _has_dicom_magic(path: Path) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            stream.seek(128)
-            return stream.read(4) == b"DICM"
-    except OSError:
-        return False
+    files = [entry for entry in _visible(path) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
+    return not any(map(_is_volume, files)) and any(map(is_dicom_file, files))
 
 
 def _stem(path: Path) -> str:
@@ -118,8 +121,8 @@ def _stem(path: Path) -> str:
     for suffix in VOLUME_SUFFIXES:
         if lowered.endswith(suffix):
             return path.name[: -len(suffix)]
-    return path.stem if path.suffix.lower() == ".dcm" else path.name
+    return path.stem if path.suffix.lower() in DICOM_SUFFIXES else path.name
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -2,7 +2,8 @@
 
 Average surface distance (ASD) is symmetric. ``assd`` is the mean of the two directed means; ``pooled_asd`` is the mean
 over the distances of both surfaces together, which a large surface dominates. Both are given in voxels (distance of
-indices, as the paper's tables) and in millimetres.
+indices, as the paper's tables) and in millimetres. The 95 % Hausdorff distance (HD95) is the larger of the two directed
+95th percentiles, as MONAI defines it; MedPy takes one percentile of both surfaces together.
 """
 
 from __future__ import annotations
@@ -100,7 +101,6 @@ def surface_scores(predicted: np.ndarray, true: np.ndarray, spacing: Sequence[fl
     """assd_voxel, pooled_asd_voxel, assd_mm, pooled_asd_mm, hd95_mm of two boolean masks; all NaN where one is empty.
 
     The surface of a mask is its voxels with a face neighbour outside it; the border of the array counts as outside.
-    HD95 is the larger of the two directed 95th percentiles.
     """
     if not predicted.any() or not true.any():
         return (math.nan,) * 5
@@ -145,7 +145,7 @@ def evaluate_folders(
     Args:
         predictions: folder with predicted label maps.
         references: folder with true label maps, paired by case name.
-        names: structures; None scores every value that occurs in the references.
+        names: structures; None scores the values that occur in the prediction or the reference of a case.
         on_progress: called with the number of cases done and their number.
 
     Raises:
@@ -161,7 +161,7 @@ def evaluate_folders(
             _, reference_path = pair_cases({case: path}, truths)[case]
             prediction, reference = read_labelmap(path), read_labelmap(reference_path)
             check_same_geometry(reference, prediction)
-            chosen = names or _names(reference.array)
+            chosen = names or _names(prediction.array, reference.array)
             _refuse_other_labels(path, prediction.array, chosen, "the prediction")
             _refuse_other_labels(reference_path, reference.array, chosen, "the reference")
             scores += score_labelmaps(case, prediction.array, reference.array, chosen, reference.spacing)
@@ -169,8 +169,9 @@ def evaluate_folders(
     return scores, collector.errors
 
 
-def _names(labels: np.ndarray) -> dict[int, str]:
-    return {int(value): f"label {int(value)}" for value in np.unique(labels) if value != 0}
+def _names(*labelmaps: np.ndarray) -> dict[int, str]:
+    values = set().union(*(np.unique(labels).tolist() for labels in labelmaps)) - {0}
+    return {value: f"label {value}" for value in sorted(values)}
 
 
 def _refuse_other_labels(path: Path, labels: np.ndarray, names: dict[int, str], what: str) -> None:
@@ -244,12 +245,27 @@ def read_scores(path: Path) -> list[ClassScore]:
     Raises:
         InputError: not such a file.
     """
-    kinds = {"case": str, "name": str, "label": int, "reference_voxels": int, "predicted_voxels": int}
     try:
         with open(path, encoding="utf-8", newline="") as stream:
-            return [
-                ClassScore(**{key: kinds.get(key, float)(value or "nan") for key, value in row.items()})
-                for row in csv.DictReader(stream)
-            ]
-    except (OSError, TypeError, ValueError, AttributeError) as error:
+            reader = csv.DictReader(stream, strict=True)
+            if reader.fieldnames != list(CELL_READERS):
+                raise ValueError("it has other columns")
+            return [_score(row) for row in reader]
+    except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise InputError(path, f"is no score table ({error})", "name a CSV file of gla evaluate") from error
+
+
+def _score(row: dict[str | None, str]) -> ClassScore:
+    if None in row:
+        raise ValueError("a line has too many cells")
+    return ClassScore(**{column: read(row[column]) for column, read in CELL_READERS.items()})
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
+
+
+CELL_READERS: dict[str, Callable[[str], object]] = {
+    field.name: {"str": str, "int": int, "float": _number}[field.type] for field in fields(ClassScore)
+}
+"""How each column of a score table is read, in order."""

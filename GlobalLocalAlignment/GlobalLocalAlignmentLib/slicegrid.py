@@ -29,7 +29,10 @@ slice."""
 
 SLICE_AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
 BODY_SAMPLE = 64
-"""The body is looked for on a copy of about this many voxels along each axis."""
+"""The body is looked for on a copy of at least this many voxels along each axis, and less than twice as many."""
+
+SAME_SPACING = 1e-4
+"""Spacings of voxels and grid that differ by this share are one: headers round them."""
 
 
 class SliceGrid:
@@ -63,7 +66,7 @@ class SliceGrid:
         canonical = apply_orientation(np.broadcast_to(np.uint8(0), shape), orientation).shape
         self.slice_count, self.native_size = canonical[0], canonical[1:]
         self._inverse = _inverse(orientation)
-        self._matrices: dict[tuple[str, str, torch.device], tuple[Tensor, Tensor]] = {}
+        self._matrices: dict[tuple[str, torch.device], _Pair] = {}
         self._axes = [
             _Axis(count, wanted, spacing / step, center)
             for count, wanted, step, center in zip(self.native_size, size, steps, centers, strict=True)
@@ -109,42 +112,54 @@ class SliceGrid:
         """Native planes (n, native rows, native columns) -> slices (n, rows, columns).
 
         Args:
-            planes: a few or all planes of ``from_volume``.
+            planes: a few or all planes of ``from_volume``; they alone are converted, never the whole volume.
             order: ``linear`` for images, antialiased where the grid is coarser than the voxels; ``nearest`` for labels.
             outside: value beyond the border of the volume.
 
         Returns:
-            float32 for ``linear``; the type of the planes for ``nearest``.
+            float32 for ``linear``; the type of the planes for ``nearest``, but signed where it has more than 8 bits.
         """
+        tensor = _tensor(planes)
         if order == "nearest":
-            return self._pick(planes, outside)
-        tensor = torch.from_numpy(np.ascontiguousarray(planes)) if isinstance(planes, np.ndarray) else planes
-        rows, columns = self._pair("extract", tensor.device)
-        # relative to the outside value, what the matrices leave at zero is the outside
-        return rows @ (tensor.float() - outside) @ columns.T + outside
+            return self._pick(tensor, outside)
+        return self._pair("extract", tensor.device).apply(tensor, outside)
 
     def restore(self, stack: Tensor, outside: float) -> Tensor:
-        """Slices (n, C, rows, columns) -> native planes (n, C, native rows, native columns), linear.
+        """Slices (n, C, rows, columns) -> native planes (n, C, native rows, native columns), float32.
+
+        Linear, antialiased where the voxels are coarser than the grid.
 
         Args:
-            stack: floating-point slices.
+            stack: slices of any floating-point type.
             outside: value beyond the field of view of the grid.
         """
-        rows, columns = self._pair("restore", stack.device)
-        return rows @ (stack.float() - outside) @ columns.T + outside
+        return self._pair("restore", stack.device).apply(stack, outside)
 
-    def _pick(self, planes: np.ndarray | Tensor, outside: float) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(planes)) if isinstance(planes, np.ndarray) else planes
+    def _pick(self, tensor: Tensor, outside: float) -> Tensor:
         (rows, rows_inside), (columns, columns_inside) = (axis.nearest() for axis in self._axes)
-        picked = tensor[:, rows][:, :, columns]
-        inside = torch.from_numpy(rows_inside[:, None] & columns_inside[None]).to(tensor.device)
-        return torch.where(inside, picked, torch.tensor(outside, dtype=tensor.dtype, device=tensor.device))
+        picked = tensor[:, torch.from_numpy(rows).to(tensor.device)][:, :, torch.from_numpy(columns).to(tensor.device)]
+        picked[:, torch.from_numpy(~(rows_inside[:, None] & columns_inside)).to(tensor.device)] = outside
+        return picked
 
-    def _pair(self, way: str, device: torch.device) -> tuple[Tensor, Tensor]:
-        key = (way, "", device)
-        if key not in self._matrices:
-            self._matrices[key] = tuple(torch.from_numpy(getattr(axis, way)()).to(device) for axis in self._axes)
-        return self._matrices[key]
+    def _pair(self, way: Literal["extract", "restore"], device: torch.device) -> _Pair:
+        if (way, device) not in self._matrices:
+            self._matrices[way, device] = _Pair(*(getattr(axis, way)() for axis in self._axes), device)
+        return self._matrices[way, device]
+
+
+class _Pair:
+    """The matrices of rows and of columns, and which results lie outside of what they are made from."""
+
+    def __init__(self, rows: np.ndarray, columns: np.ndarray, device: torch.device) -> None:
+        self.rows, self.columns = torch.from_numpy(rows).to(device), torch.from_numpy(columns.T.copy()).to(device)
+        outside = ~(rows.any(axis=1)[:, None] & columns.any(axis=1))
+        self.outside = torch.from_numpy(outside.astype(np.float32)).to(device)
+
+    def apply(self, tensor: Tensor, outside: float) -> Tensor:
+        """(..., native rows, native columns) -> float32 (..., rows, columns)."""
+        # positions would be rounded to eight bits
+        with torch.autocast(tensor.device.type, enabled=False):
+            return (self.rows @ (tensor.float() @ self.columns)).add_(self.outside, alpha=outside)
 
 
 class _Axis:
@@ -152,7 +167,11 @@ class _Axis:
 
     def __init__(self, count: int, wanted: int, step: float, center: float) -> None:
         self.count, self.step = count, step
-        self.positions = center + (np.arange(wanted) - (wanted - 1) / 2) * step
+        first = center - (wanted - 1) / 2 * step
+        if abs(step - 1) < SAME_SPACING:
+            # grid on the voxels themselves, by a shift of half a voxel at most, so that nothing is interpolated
+            first, self.step = float(np.floor(first + 0.5)), 1.0
+        self.positions = first + np.arange(wanted) * self.step
 
     def extract(self) -> np.ndarray:
         """(wanted, count) float32."""
@@ -161,13 +180,26 @@ class _Axis:
     def restore(self) -> np.ndarray:
         """(count, wanted) float32."""
         native = (np.arange(self.count) - self.positions[0]) / self.step
-        return _triangle_weights(native, np.arange(len(self.positions)), max(1.0, 1 / self.step))
+        # no wider than the voxel itself, so that labels come back exactly although many samples are averaged
+        return _triangle_weights(native, np.arange(len(self.positions)), max(1.0, 0.5 / self.step))
 
     def nearest(self) -> tuple[np.ndarray, np.ndarray]:
         """Native index of each grid sample and whether it lies in the volume."""
         indices = np.floor(self.positions + 0.5).astype(np.int64)
         inside = (indices >= 0) & (indices < self.count)
         return indices.clip(0, self.count - 1), inside
+
+
+def _tensor(planes: np.ndarray | Tensor) -> Tensor:
+    """The planes as a tensor, without a copy where their order in memory allows it."""
+    if isinstance(planes, Tensor):
+        return planes
+    if planes.dtype.kind == "u" and planes.dtype.itemsize > 1:
+        # torch can hardly compute with wider unsigned numbers
+        planes = planes.astype(np.int32 if planes.dtype.itemsize == 2 else np.int64)
+    planes = np.require(planes, requirements=["C", "W"])
+    # an axis of one sample may keep the negative step of a flip, which torch refuses
+    return torch.from_numpy(planes.copy() if min(planes.strides) < 0 else planes)
 
 
 def _triangle_weights(positions: np.ndarray, samples: np.ndarray, width: float) -> np.ndarray:

@@ -1,26 +1,30 @@
-"""Read and write volumes and label maps with their geometry: NIfTI, NRRD, MetaImage and DICOM series."""
+"""Read, check and write volumes and label maps with their geometry."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from nibabel.filebasedimages import ImageFileError
 
 from .errors import InputError
+from .volumereaders import LPS_TO_RAS, read_voxels, volume_suffix
 
-VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-CORNER_TOLERANCE = 0.05
-"""Corners of an image and its labelmap may differ by this share of a voxel: headers are rounded."""
+WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+CORNER_TOLERANCE = 1e-2
+"""Corners of an image and of its label map may lie this share of a voxel apart."""
 
-sitk.ProcessObject.SetGlobalWarningDisplay(False)
+HEADER_ROUNDING = 1e-3
+"""Millimetres that are added to the tolerance: the last decimal that some programs write into headers."""
+
+WHOLE_NUMBER_TOLERANCE = 1e-3
+"""Labels that a header scales come back this close to whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ def read_volume(path: Path) -> Volume:
 
 
 def read_labelmap(path: Path) -> Volume:
-    """Read a label map: three-dimensional, whole numbers. Floating-point files that hold whole numbers are accepted.
+    """Read a label map: three-dimensional, whole numbers, possibly all the same.
+
+    Integers keep their type. Floating-point files that hold whole numbers become int16, or int32 where they need it.
 
     Raises:
         InputError: it cannot be read or used.
@@ -75,172 +81,101 @@ def read_labelmap(path: Path) -> Volume:
     volume = _read(path)
     array = volume.array
     if array.dtype.kind == "f":
-        if not _all_finite(array) or any((plane != np.rint(plane)).any() for plane in _planes(array)):
-            raise InputError(path, "holds values that are not whole numbers", "name a label map, not an image")
-        array = array.astype(np.int32)
+        array = _whole_numbers(array, path)
     return Volume(array, volume.ijk_to_ras, path)
 
 
 def write_volume(volume: Volume, path: Path) -> None:
-    """Write a volume by its suffix (.nii.gz, .nii, .nrrd, .mha); a failure leaves nothing half-written.
+    """Write a volume by its suffix: .nii.gz, .nii, .nrrd, .mha, .mhd (with its .raw beside it).
+
+    Integers keep their type, other numbers are written as float32. The file is written beside its place and renamed,
+    so a failure leaves what was there before.
 
     Raises:
         InputError: the suffix is not known or the folder cannot be written.
     """
-    suffix = _suffix(path)
+    suffix = volume_suffix(path)
     if suffix not in WRITABLE_SUFFIXES:
         raise InputError(path, "has no suffix that can be written", f"use one of {', '.join(WRITABLE_SUFFIXES)}")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array.transpose(2, 1, 0)))
-    ijk_to_lps = LPS_TO_RAS @ volume.ijk_to_ras
-    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
+    write = _write_nifti if suffix in (".nii.gz", ".nii") else _write_with_itk
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix, ".part_", path.parent)
-        os.close(handle)
-        try:
-            sitk.WriteImage(image, temporary, useCompression=suffix in (".nrrd", ".mha"))
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".part_", dir=path.parent) as folder:
+            # under its own name, because the header of .mhd names its data file
+            write(_storable(volume.array), volume.ijk_to_ras, Path(folder) / path.name)
+            for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+                os.replace(written, path.parent / written.name)
     except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1].removeprefix("Reason: ")
         raise InputError(
-            path, f"cannot be written ({_reason(error)})", "make space or choose another folder"
+            path, f"cannot be written into {path.parent} ({reason})", "make space or choose another folder"
         ) from error
 
 
 def check_same_geometry(image: Volume, labelmap: Volume) -> None:
-    """Raise InputError unless both have the same shape and their corners lie at the same places."""
-    same = image.shape == labelmap.shape
-    if same:
-        corners = np.array(np.meshgrid(*[(0, size - 1) for size in image.shape])).reshape(3, -1)
-        corners = np.vstack([corners, np.ones(corners.shape[1])])
-        distance = np.abs((image.ijk_to_ras - labelmap.ijk_to_ras) @ corners).max()
-        same = distance <= CORNER_TOLERANCE * min(image.spacing)
-    if not same:
+    """Check that a label map belongs on an image, voxel by voxel.
+
+    Raises:
+        InputError: their shapes differ, or their corners lie more than 0.01 voxel (and 0.001 mm) apart.
+    """
+    problem = None
+    if image.shape != labelmap.shape:
+        problem = "has another number of voxels"
+    else:
+        apart = _corner_distances(image, labelmap)
+        if (apart > CORNER_TOLERANCE * np.array(image.spacing) + HEADER_ROUNDING).any():
+            problem = f"lies up to {apart.max():.3g} mm beside its image"
+    if problem:
         raise InputError(
             labelmap.path or "labelmap",
-            f"has another geometry ({_geometry(labelmap)}) than its image ({_geometry(image)})",
+            f"{problem}: it has another geometry ({_geometry(labelmap)}) than its image"
+            f" {image.path or ''} ({_geometry(image)})",
             "resample it to the image",
         )
 
 
+def _corner_distances(image: Volume, labelmap: Volume) -> np.ndarray:
+    """Largest distance between the corners of two volumes along each axis of the image, mm."""
+    corners = np.array([(*corner, 1) for corner in product(*((-0.5, size - 0.5) for size in image.shape))])
+    apart = (corners @ (labelmap.ijk_to_ras - image.ijk_to_ras).T)[:, :3]
+    return np.abs(np.linalg.solve(image.ijk_to_ras[:3, :3], apart.T)).max(axis=1) * image.spacing
+
+
 def _geometry(volume: Volume) -> str:
     size = "x".join(map(str, volume.shape))
-    spacing = "x".join(f"{length:.3g}" for length in volume.spacing)
-    origin = ", ".join(f"{value:.1f}" for value in volume.ijk_to_ras[:3, 3])
-    return f"{size} voxels of {spacing} mm at RAS {origin}"
+    spacing = "x".join(f"{length:.4g}" for length in volume.spacing)
+    axes = "".join(nibabel.aff2axcodes(volume.ijk_to_ras))
+    origin = ", ".join(f"{value:.2f}" for value in volume.ijk_to_ras[:3, 3])
+    return f"{size} voxels of {spacing} mm, axes {axes}, first voxel at RAS {origin}"
 
 
 def _read(path: Path) -> Volume:
-    if not path.exists():
-        raise InputError(path, "does not exist", "check the path")
-    volume = _read_series(path) if path.is_dir() else _read_file(path)
-    if volume.array.ndim != 3 or min(volume.array.shape) < 1:
-        raise InputError(path, f"has {volume.array.ndim} dimensions", "name a volume of three")
-    if min(volume.shape[:2]) < 2 and sorted(volume.shape)[1] < 2:
-        raise InputError(path, f"has {'x'.join(map(str, volume.shape))} voxels", "name a volume, not a line")
-    if volume.array.dtype.kind not in "iufb":
-        raise InputError(path, f"holds values of type {volume.array.dtype}", "name a volume with one number a voxel")
-    if not np.isfinite(volume.ijk_to_ras).all() or abs(np.linalg.det(volume.ijk_to_ras[:3, :3])) < 1e-9:
+    array, ijk_to_ras = read_voxels(path)
+    if array.ndim != 3:
+        raise InputError(path, f"has {array.ndim} dimensions ({_size(array)})", "name a volume of three")
+    if array.size == 0:
+        raise InputError(path, f"has no voxels ({_size(array)})", "export it again")
+    if sorted(array.shape)[1] < 2:
+        raise InputError(path, f"has {_size(array)} voxels", "name a volume, not a line")
+    if array.dtype.kind not in "iufb" or array.dtype.itemsize > 8:
+        what = "colours or vectors" if array.dtype.kind == "V" else f"{array.dtype} values"
+        raise InputError(path, f"holds {what}", "name a volume with one real number a voxel")
+    lengths = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    if not np.isfinite(ijk_to_ras).all() or lengths.min() <= 0:
         raise InputError(path, "has a header without a usable spacing or direction", "export it again")
-    return volume
-
-
-def _read_file(path: Path) -> Volume:
-    suffix = _suffix(path)
-    if suffix not in VOLUME_SUFFIXES and suffix != ".dcm":
-        raise InputError(path, "is not of a known format", f"use {', '.join(VOLUME_SUFFIXES)} or a DICOM folder")
-    if path.stat().st_size == 0:
-        raise InputError(path, "is empty", "copy it again")
-    # nibabel notices a truncated file where ITK fills the rest with zeros, and takes headers that ITK refuses
-    return _read_nifti(path) if suffix in (".nii.gz", ".nii") else _read_with_itk(path, str(path))
-
-
-def _read_nifti(path: Path) -> Volume:
-    try:
-        image = nibabel.load(path)
-        shape = image.shape
-        if len(shape) > 3 and shape[3:] == (1,) * (len(shape) - 3):
-            image = nibabel.funcs.squeeze_image(image)
-            shape = image.shape
-        if len(shape) != 3:
-            raise InputError(
-                path, f"has {len(shape)} dimensions ({'x'.join(map(str, shape))})", "name a volume of three"
-            )
-        array = np.asanyarray(image.dataobj)
-        affine = np.asarray(image.affine, np.float64)
-    except InputError:
-        raise
-    except (ImageFileError, OSError, EOFError, ValueError, MemoryError, nibabel.wrapstruct.WrapStructError) as error:
-        raise InputError(path, f"cannot be read ({_reason(error)})", "copy or export it again") from error
-    except Exception as error:  # noqa: BLE001 - a broken header can raise anything, and the rest of a batch goes on
-        raise InputError(path, f"cannot be read ({type(error).__name__})", "copy or export it again") from error
-    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
-        # scaled integers come as 64 bits, which no scanner has measured
-        array = array.astype(np.float32)
-    return Volume(_little(array), affine, path)
-
-
-def _read_series(path: Path) -> Volume:
-    reader = sitk.ImageSeriesReader()
-    series = reader.GetGDCMSeriesIDs(str(path))
-    if not series:
-        raise InputError(path, "holds no DICOM series that can be read", "name a volume file or a DICOM folder")
-    if len(series) > 1:
-        raise InputError(path, f"holds {len(series)} DICOM series", "put each series into a folder of its own")
-    names = reader.GetGDCMSeriesFileNames(str(path), series[0])
-    volume = _read_with_itk(path, names)
-    gaps = _slice_gaps(names)
-    if gaps is not None and len(gaps) and gaps.max() - gaps.min() > 0.05 * max(gaps.mean(), 1e-6):
+    if abs(np.linalg.det(ijk_to_ras[:3, :3] / lengths)) < 1e-3:
         raise InputError(
-            path,
-            f"has slices {gaps.min():.2f} to {gaps.max():.2f} mm apart",
-            "some are missing or doubled, export the series again",
+            path, "has a header without a usable direction, two of its axes are parallel", "export it again"
         )
-    return volume
+    return Volume(array, ijk_to_ras, path)
 
 
-def _slice_gaps(names: tuple[str, ...]) -> np.ndarray | None:
-    """Distances between neighbouring slices along their normal, None for a series of less than three files."""
-    if len(names) < 3:
-        return None
-    reader, positions, normal = sitk.ImageFileReader(), [], None
-    for name in names:
-        reader.SetFileName(name)
-        reader.ReadImageInformation()
-        direction = np.array(reader.GetDirection()).reshape(3, 3)
-        normal = direction[:, 2] if normal is None else normal
-        positions.append(float(np.dot(reader.GetOrigin(), normal)))
-    return np.abs(np.diff(positions))
+def _size(array: np.ndarray) -> str:
+    return "x".join(map(str, array.shape))
 
 
-def _read_with_itk(path: Path, names: str | tuple[str, ...]) -> Volume:
-    try:
-        image = sitk.ReadImage(names)
-    except RuntimeError as error:
-        raise InputError(path, f"cannot be read ({_reason(error)})", "copy or export it again") from error
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != 3:
-        raise InputError(path, f"has {image.GetDimension()} dimensions", "name a volume of three")
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(path, "holds several numbers a voxel (a colour or vector image)", "name a scalar volume")
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    matrix[:3, 3] = image.GetOrigin()
-    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), LPS_TO_RAS @ matrix, path)
-
-
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
-
-
-def _planes(array: np.ndarray):
+def _planes(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Planes that are checked one by one, so that no check needs the memory of a whole volume."""
     return (array[..., index] for index in range(array.shape[-1]))
 
 
@@ -248,18 +183,50 @@ def _all_finite(array: np.ndarray) -> bool:
     return all(bool(np.isfinite(plane).all()) for plane in _planes(array))
 
 
-def _little(array: np.ndarray) -> np.ndarray:
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    limits = np.iinfo(np.int32)
+    whole = _all_finite(array) and all(
+        bool((np.abs(plane - np.rint(plane)) <= WHOLE_NUMBER_TOLERANCE).all()) for plane in _planes(array)
+    )
+    if not whole or array.min() < limits.min or array.max() > limits.max:
+        raise InputError(path, "holds values that are not whole numbers", "name a label map, not an image")
+    small = np.iinfo(np.int16)
+    fits = small.min <= array.min() and array.max() <= small.max
+    labels = np.empty_like(array, dtype=np.int16 if fits else np.int32)
+    for index, plane in enumerate(_planes(array)):
+        labels[..., index] = np.rint(plane)
+    return labels
 
 
-def _reason(error: BaseException) -> str:
-    """Last sentence of a library's message, without its line breaks."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else type(error).__name__
-    return text if len(text) < 160 else text[:157] + "..."
+def _storable(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    return array if array.dtype.kind in "iu" else array.astype(np.float32, copy=False)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _write_nifti(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
+    # not by ITK: on a full disk it leaves a file cut short and reports nothing
+    image = nibabel.Nifti1Image(array, ijk_to_ras, dtype=array.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(ijk_to_ras, code="scanner")
+    # a sheared matrix has no quaternion; a rounded one would put the image elsewhere in programs that prefer it
+    if _is_orthogonal(ijk_to_ras):
+        image.set_qform(ijk_to_ras, code="scanner")
+    else:
+        image.set_qform(None, code=0)
+    image.to_filename(path)
+
+
+def _write_with_itk(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    ijk_to_lps = LPS_TO_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
+    image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
+    sitk.WriteImage(image, str(path), useCompression=path.suffix.lower() != ".mhd")
+
+
+def _is_orthogonal(ijk_to_ras: np.ndarray) -> bool:
+    directions = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    return np.allclose(directions.T @ directions, np.eye(3), atol=1e-4)

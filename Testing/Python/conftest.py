@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, write_cohort
 from GlobalLocalAlignmentLib.training.run import train
+from hypothesis import settings as hypothesis_settings
 
 torch.set_num_threads(1)
+# the same examples on every machine, and no example fails for being slow
+hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("repeatable")
 
 TINY = {
     "labels": [{"value": value, "name": name} for value, name in PHANTOM_LABELS["abdomen"].items()],
@@ -27,6 +33,14 @@ TINY = {
     },
     "training": {"precision": "32", "device": "cpu", "report_every": 2, "preview_every": 100, "checkpoint_every": 3},
 }
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Every test draws the same random numbers, alone and in any order."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.evaluation import (
+    ClassScore,
     dice_score,
     evaluate_folders,
     read_scores,
@@ -36,7 +38,9 @@ def surface_points(mask: np.ndarray) -> np.ndarray:
     padded = np.pad(mask, 1)
     points = []
     for index in np.argwhere(mask):
-        neighbours = [padded[tuple(index + 1 + step)] for step in np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])]
+        neighbours = [
+            padded[tuple(index + 1 + step)] for step in np.vstack([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+        ]
         if not all(neighbours):
             points.append(index)
     return np.array(points, float)
@@ -85,8 +89,34 @@ def test_scores_equal_those_of_monai(seed: int):
 def test_mean_of_directed_means_equals_that_of_medpy(seed: int):
     binary = pytest.importorskip("medpy.metric.binary", reason="the independent library is not installed")
     predicted, true = blob(seed, (20, 18, 10)), blob(seed + 50, (20, 18, 10))
-    expected = (binary.asd(predicted, true, SPACING) + binary.asd(true, predicted, SPACING)) / 2
+    expected = binary.assd(predicted, true, SPACING)
     assert surface_scores(predicted, true, SPACING)[2] == pytest.approx(expected)
+
+
+def test_equal_masks_score_one_and_have_no_distance_between_them():
+    mask = blob(0)
+    assert dice_score(mask, mask) == 1
+    assert surface_scores(mask, mask, SPACING) == (0, 0, 0, 0, 0)
+
+
+def test_a_shift_by_a_voxel_is_measured_in_voxels_and_millimetres():
+    true, predicted = np.zeros((2, 8, 8, 8), bool)
+    true[2, 3, 4] = predicted[2, 3, 5] = True
+    assert surface_scores(predicted, true, SPACING) == (1, 1, 4, 4, 4)
+
+
+def test_two_definitions_of_the_average_surface_distance_differ_where_one_surface_is_larger():
+    true, predicted = np.zeros((2, 12, 1, 1), bool)
+    true[0], predicted[[0, 4, 8]] = True, True
+    # to the true point: 0, 4, 8; back: 0
+    assert surface_scores(predicted, true, (1, 1, 1))[:2] == ((4 + 0) / 2, 12 / 4)
+
+
+def test_a_mask_at_the_border_of_the_volume_scores_as_in_a_larger_volume():
+    predicted, true = blob(4), blob(5)
+    assert predicted[0].any() and predicted[-1].any()
+    larger = (np.pad(mask, 3) for mask in (predicted, true))
+    assert surface_scores(*larger, SPACING) == surface_scores(predicted, true, SPACING)
 
 
 def test_an_empty_prediction_scores_zero_and_has_no_distance():
@@ -129,6 +159,50 @@ def test_a_score_table_comes_back_exactly(tmp_path: Path):
     assert repr(read_scores(tmp_path / "scores.csv")) == repr(scores)
 
 
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), st.floats(), st.integers(0, 10**9))
+def test_every_name_and_number_comes_back_from_a_table(tmp_path_factory: pytest.TempPathFactory, name, number, count):
+    path = tmp_path_factory.mktemp("tables") / "scores.csv"
+    score = ClassScore(name, 3, name, number, math.nan, number, math.inf, 0.1 + 0.2, 5e-324, count, 0)
+    write_scores([score, score], path)
+    # the text of a number says all of it, and NaN is not equal to itself
+    assert repr(read_scores(path)) == repr([score, score])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: text.replace("dice", "overlap"),
+        lambda text: text.replace("liver,", "liver,much,"),
+        lambda text: text.rsplit(",", 2)[0],
+        lambda text: text.strip() + ",7",
+    ],
+    ids=["empty", "another column", "a word", "cut short", "a cell too many"],
+)
+def test_what_is_no_score_table_is_refused(tmp_path: Path, change: Callable[[str], str]):
+    true = blob(0).astype(int)
+    path = tmp_path / "scores.csv"
+    write_scores(score_labelmaps("a", true, true, {1: "liver"}, SPACING), path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputError, match="is no score table"):
+        read_scores(path)
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+    path = tmp_path / "scores.csv"
+    write_scores([], path)
+    before = path.read_bytes()
+
+    def broken():
+        yield from score_labelmaps("a", blob(0), blob(1), {1: "liver"}, SPACING)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left"):
+        write_scores(broken(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_one_bad_case_does_not_stop_the_others(tmp_path: Path):
     labels = blob(0).astype(np.uint8)
     for folder, names in (("predictions", "abcd"), ("references", "abd")):
@@ -144,6 +218,44 @@ def test_one_bad_case_does_not_stop_the_others(tmp_path: Path):
         "no label map for case c",
         "label value 9",
     ]
+
+
+def write_labels(path: Path, labels: np.ndarray, ijk_to_ras: np.ndarray | None = None) -> None:
+    write_volume(Volume(labels.astype(np.uint8), np.eye(4) if ijk_to_ras is None else ijk_to_ras), path)
+
+
+def test_a_broken_reference_or_another_geometry_does_not_stop_the_others(tmp_path: Path):
+    for name in "abc":
+        write_labels(tmp_path / "predictions" / f"{name}.nii.gz", blob(0))
+        write_labels(tmp_path / "references" / f"{name}.nii.gz", blob(1))
+    (tmp_path / "references" / "a.nii.gz").write_bytes(b"broken")
+    write_labels(tmp_path / "references" / "b.nii.gz", blob(1), np.diag([2.0, 1, 1, 1]))
+    seen = []
+    scores, failures = evaluate_folders(
+        tmp_path / "predictions", tmp_path / "references", {1: "liver"}, lambda done, of: seen.append((done, of))
+    )
+    assert [score.case for score in scores] == ["c"]
+    assert ["a.nii.gz" in str(failures[0]), "geometry" in str(failures[1])] == [True, True]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_distances_in_folders_are_measured_with_the_spacing_of_the_file(tmp_path: Path):
+    predicted, true = blob(0), blob(1)
+    matrix = np.diag([-SPACING[0], SPACING[1], SPACING[2], 1])
+    write_labels(tmp_path / "predictions" / "a_segmentation.nii.gz", predicted, matrix)
+    write_labels(tmp_path / "references" / "label_a.nrrd", true, matrix)
+    (score,), _ = evaluate_folders(tmp_path / "predictions", tmp_path / "references", {1: "liver"})
+    expected = surface_scores(predicted, true, SPACING)
+    assert score.case == "a"
+    assert [score.assd_voxel, score.hd95_mm] == pytest.approx([expected[0], expected[4]], rel=1e-5)
+
+
+def test_without_names_a_structure_that_is_only_predicted_is_scored_too(tmp_path: Path):
+    write_labels(tmp_path / "predictions" / "a.nii.gz", np.where(blob(0), 3, 0))
+    write_labels(tmp_path / "references" / "a.nii.gz", np.where(blob(0), 1, 0))
+    scores, failures = evaluate_folders(tmp_path / "predictions", tmp_path / "references")
+    assert [(score.label, score.name, score.dice) for score in scores] == [(1, "label 1", 0), (3, "label 3", 0)]
+    assert failures == []
 
 
 def test_a_folder_without_predictions_is_refused(tmp_path: Path):

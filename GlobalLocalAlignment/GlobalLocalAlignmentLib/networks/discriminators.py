@@ -57,6 +57,7 @@ class FeatureDiscriminator(nn.Module):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE)]
         layers.append(nn.Conv2d(widths[-1], 1, 3, padding=1))
         self.layers = nn.Sequential(*layers)
+        self.apply(_initialize_kaiming)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, h, w) -> (N, 1, h, w)."""
@@ -79,6 +80,7 @@ class OutputDiscriminator(nn.Module):
             layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
+        self.apply(_initialize_kaiming)
 
     def forward(self, probabilities: Tensor) -> Tensor:
         """Class probabilities (N, classes, H, W) -> (N, 1, H/32, W/32), rounded down."""
@@ -88,4 +90,11 @@ class OutputDiscriminator(nn.Module):
 def _initialize_normal(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+def _initialize_kaiming(module: nn.Module) -> None:
+    """Keeps the size of the signal through the layers, so that D1 and D2 tell domains apart from early on."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, SLOPE)
         nn.init.zeros_(module.bias)

@@ -1,0 +1,229 @@
+"""Both stages on tiny phantoms: resume is exact, stopping is clean, the parts of the method can be switched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from GlobalLocalAlignmentLib.bundle import load_bundle, read_card
+from GlobalLocalAlignmentLib.config import Augmentation, configuration, merge
+from GlobalLocalAlignmentLib.devices import make_fabric
+from GlobalLocalAlignmentLib.errors import InputError, StopRequested
+from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceSampler, SliceStore
+from GlobalLocalAlignmentLib.training.augmentation import RandomAugmentation
+from GlobalLocalAlignmentLib.training.checkpoints import load_latest, save_checkpoint
+from GlobalLocalAlignmentLib.training.engine import RunContext, WeightAverage
+from GlobalLocalAlignmentLib.training.events import EventLog
+from GlobalLocalAlignmentLib.training.run import train
+from GlobalLocalAlignmentLib.training.segmentation import SegmentationStage
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    bundle = load_bundle(model)
+    networks = {"segmenter": bundle.segmenter, "synthesis": bundle.synthesis, "d1": bundle.feature_discriminator}
+    return {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+
+
+class StopAfter:
+    """Asks for a stop when it was asked ``count`` times."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def events(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 8, 11])
+def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_never_stopped(
+    tiny_run: Path, tiny_settings: dict, tmp_path: Path, stop_after: int
+):
+    with pytest.raises(StopRequested):
+        train(tmp_path / "run", configuration(tiny_settings), stop_asked=StopAfter(stop_after))
+    model = train(tmp_path / "run", None)
+    expected, found = weights(tiny_run / "model.safetensors"), weights(model)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_the_stop_file_stops_with_a_checkpoint_and_resume_takes_it_away(tiny_settings: dict, tmp_path: Path):
+    run = tmp_path / "run"
+
+    def ask(entry: dict) -> None:
+        if entry["event"] == "progress" and entry["stage"] == "synthesis":
+            (run / "stop").write_text("")
+
+    with pytest.raises(StopRequested):
+        train(run, configuration(tiny_settings), [ask])
+    assert events(run)[-1]["event"] == "stopped"
+    assert list((run / "checkpoints").glob("synthesis_*.pt"))
+    train(run, None)
+    assert not (run / "stop").exists()
+    assert events(run)[-1]["event"] == "run_finished"
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path):
+    warnings: list[str] = []
+    for iteration in (1, 2, 3):
+        save_checkpoint(tmp_path, "synthesis", iteration, {"value": torch.tensor(iteration)})
+    assert len(list(tmp_path.iterdir())) == 2
+    newest = tmp_path / "synthesis_0000003.pt"
+    newest.write_bytes(newest.read_bytes()[:200])
+    iteration, state = load_latest(tmp_path, "synthesis", warnings.append)
+    assert (iteration, int(state["value"])) == (2, 2)
+    assert "damaged" in warnings[0]
+
+
+def test_a_run_leaves_its_configuration_events_metrics_previews_and_model(tiny_run: Path):
+    kinds = [entry["event"] for entry in events(tiny_run)]
+    assert kinds[0] == "run_started"
+    assert kinds[-1] == "run_finished"
+    assert all(entry["schema"] == 1 for entry in events(tiny_run))
+    header, *rows = (tiny_run / "metrics.csv").read_text().splitlines()
+    assert header == "time,stage,iteration,name,value"
+    names = {row.split(",")[3] for row in rows}
+    assert {"cycle", "adversarial", "cross_entropy", "feature_adversarial", "mask_mean"} <= names
+    assert {path.name for path in (tiny_run / "previews").iterdir()} == {
+        "synthesis_0000006.png",
+        "segmentation_0000008.png",
+    }
+    card = read_card(tiny_run / "model.safetensors")
+    assert card.networks == ["feature_discriminator", "output_discriminator", "segmenter", "synthesis"]
+    assert (card.source.modality, card.target.modality) == ("MR", "CT")
+
+
+def test_the_card_and_the_report_name_no_folder_of_this_computer(tiny_run: Path, cohorts: Path):
+    from GlobalLocalAlignmentLib.report import write_report
+
+    assert str(cohorts) not in read_card(tiny_run / "model.safetensors").model_dump_json()
+    assert str(cohorts) not in write_report(tiny_run).read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "networks"),
+    [
+        ({"style_transfer": False}, ["feature_discriminator", "output_discriminator", "segmenter"]),
+        ({"feature_discriminator": False}, ["output_discriminator", "segmenter", "synthesis"]),
+        ({"output_discriminator": False, "mask_target": "source"}, ["feature_discriminator", "segmenter", "synthesis"]),
+        ({"adversarial": "vanilla", "target_statistics": True, "detach_mask": True}, None),
+    ],
+)
+def test_the_parts_of_the_method_can_be_switched(tiny_settings: dict, tmp_path: Path, changes: dict, networks: list):
+    settings = merge(tiny_settings, {"segmentation": changes, "synthesis": {"image_pool": 6}})
+    card = read_card(train(tmp_path / "run", configuration(settings)))
+    assert networks is None or card.networks == networks
+
+
+def test_a_trained_synthesis_model_serves_the_other_direction(
+    tiny_run: Path, tiny_settings: dict, cohorts: Path, tmp_path: Path
+):
+    turned = {
+        "source": {"images": [cohorts / "target" / "images"], "labelmaps": [cohorts / "target" / "labels"]},
+        "target": {"images": [cohorts / "source" / "images"]},
+        "synthesis": {"model": tiny_run / "model.safetensors"},
+    }
+    model = train(tmp_path / "run", configuration(merge(tiny_settings, turned)))
+    card = read_card(model)
+    assert (card.source.modality, card.target.modality) == ("CT", "MR")
+    assert card.synthesis_domains == ("MR", "CT")
+    first, second = weights(tiny_run / "model.safetensors"), weights(model)
+    assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("synthesis"))
+    assert not any(entry["stage"] == "synthesis" for entry in events(tmp_path / "run"))
+
+
+def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_path: Path):
+    smooth = np.linspace(-1, 1, 40 * 32).reshape(1, 32, 40).repeat(8, 0)
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, 32, 40))
+    labels = np.zeros((8, 32, 40), np.uint8)
+    source, target = (
+        SliceStore.build(tmp_path / name, [CaseSlices("a", images, part, list(range(8)))], (32, 40), part is not None)
+        for name, images, part in (("source", smooth, labels), ("target", noise, None))
+    )
+    changes = {"segmentation": {"iterations": 400, "warm_up": 0, "discriminator_learning_rate": 3e-3}}
+    settings = configuration(merge(tiny_settings, changes))
+    context = RunContext(tmp_path, settings, make_fabric(torch.device("cpu"), "32"), EventLog(None))
+    stage = SegmentationStage(context, source, target)
+    values = [stage.step(iteration) for iteration in range(80)][-10:]
+    near, far = (
+        np.mean([float(value[f"feature_discriminator_{domain}"]) for value in values]) for domain in ("source", "target")
+    )
+    assert near < 0.35
+    assert far > 0.65
+
+
+def test_labels_are_found_in_the_files_where_none_are_configured(tiny_settings: dict, tmp_path: Path):
+    settings = merge(tiny_settings, {"labels": [], "segmentation": {"style_transfer": False, "iterations": 1}})
+    card = read_card(train(tmp_path / "run", configuration(settings)))
+    assert [label.name for label in card.labels] == ["label 1", "label 2", "label 3", "label 4"]
+
+
+def test_every_slice_comes_once_before_any_comes_again():
+    sampler = SliceSampler(10, 4, (0, 1))
+    drawn = np.concatenate([sampler.batch(iteration) for iteration in range(5)])
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
+    assert np.array_equal(SliceSampler(10, 4, (0, 1)).batch(3), drawn[12:16])
+
+
+def test_an_unfinished_store_does_not_exist(tmp_path: Path):
+    def broken():
+        yield CaseSlices("a", np.zeros((2, 8, 8)), None, [0, 1])
+        raise InputError("b", "is bad", "mend it")
+
+    with pytest.raises(InputError):
+        SliceStore.build(tmp_path, broken(), (8, 8), labelled=False)
+    assert not SliceStore.exists(tmp_path)
+
+
+def test_augmentation_moves_image_and_labels_together():
+    labels = torch.zeros(6, 40, 56, dtype=torch.long)
+    labels[:, 10:25, 12:40] = 1
+    images = labels[:, None].float() * 2 - 1
+    settings = Augmentation(rotation=30, scale=0.2, shift=0.1, elastic=0.5, intensity=0)
+    moved, moved_labels = RandomAugmentation(settings)(images, labels, torch.Generator().manual_seed(3))
+    assert not torch.equal(moved_labels, labels)
+    assert ((moved[:, 0] > 0) == (moved_labels == 1)).float().mean() > 0.97
+
+
+def test_rotation_keeps_shapes_in_pictures_that_are_not_square():
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(128), indexing="ij")
+    disc = ((rows - 31.5) ** 2 + (columns - 63.5) ** 2 < 20**2).long().repeat(8, 1, 1)
+    settings = Augmentation(rotation=90, scale=0, shift=0, intensity=0)
+    _, moved = RandomAugmentation(settings)(disc[:, None] * 2.0 - 1, disc, torch.Generator().manual_seed(0))
+    assert (moved == disc).float().mean() > 0.99
+
+
+def test_intensity_changes_stay_in_range_and_leave_labels_alone():
+    images, labels = torch.rand(4, 1, 16, 16) * 2 - 1, torch.ones(4, 16, 16, dtype=torch.long)
+    settings = Augmentation(rotation=0, scale=0, shift=0, intensity=1)
+    changed, same = RandomAugmentation(settings)(images, labels, torch.Generator().manual_seed(0))
+    assert not torch.allclose(changed, images)
+    assert changed.abs().max() <= 1
+    assert torch.equal(same, labels)
+
+
+def test_the_weight_average_follows_slowly_and_a_decay_of_zero_follows_at_once():
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    slow, fast = WeightAverage(network, 0.9), WeightAverage(network, 0.0)
+    torch.nn.init.ones_(network.weight)
+    for average in (slow, fast):
+        average.update(network, 1000)
+    assert slow.network.weight.item() == pytest.approx(0.1)
+    assert fast.network.weight.item() == 1
+
+
+def test_a_finished_run_can_be_resumed_without_harm(tiny_run: Path, tmp_path: Path):
+    run = tmp_path / "copy"
+    shutil.copytree(tiny_run, run)
+    before = weights(run / "model.safetensors")
+    after = weights(train(run, None))
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
