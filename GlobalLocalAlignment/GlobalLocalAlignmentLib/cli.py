@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -286,9 +287,7 @@ def run(arguments: list[str]) -> int:
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     trace = traceback.format_exc()
     place = "this screen"
-    folder = next(
-        (Path(after) for before, after in zip(arguments, arguments[1:]) if before in ("-o", "--output")), None
-    )  # noqa: B905
+    folder = next((Path(after) for before, after in pairwise(arguments) if before in ("-o", "--output")), None)
     if folder is not None and folder.is_dir():
         with open(folder / "log.txt", "a", encoding="utf-8") as stream:
             stream.write(trace)

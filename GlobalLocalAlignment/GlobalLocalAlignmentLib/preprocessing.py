@@ -1,7 +1,7 @@
 """Intensity rules: the values of a volume to [-1, 1], by limits that are found once for each volume.
 
-Every rule is a linear map of ``low``..``high`` onto [-1, 1], cut at both ends; the rules differ in how they find the two
-limits. Only values are read, never labels.
+Every rule is a linear map of ``low``..``high`` onto [-1, 1], cut at both ends; the rules differ in how they find the
+two limits. Only values are read, never labels.
 """
 
 from __future__ import annotations

@@ -80,7 +80,11 @@ def test_training_writes_a_model_and_a_report(train_arguments: list[str], tmp_pa
 
 def test_the_module_is_a_command_of_its_own():
     done = subprocess.run(
-        [sys.executable, "-m", "GlobalLocalAlignmentLib", "--help"], cwd=PACKAGE, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "GlobalLocalAlignmentLib", "--help"],
+        cwd=PACKAGE,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for command in ("demo", "train", "predict", "evaluate", "synthesize", "inspect", "report"):
         assert command in done.stdout
@@ -134,7 +138,9 @@ def test_every_bad_case_is_named_before_anything_is_written(
     first.write_bytes(first.read_bytes()[:400])
     volume = read_volume(second)
     write_volume(Volume(np.full(volume.shape, 3, np.int16), volume.ijk_to_ras), second)
-    fails(capsys, use(train_arguments, folder), "case_00.nii.gz: cannot be read", "case_01.nii.gz: is constant", lines=2)
+    fails(
+        capsys, use(train_arguments, folder), "case_00.nii.gz: cannot be read", "case_01.nii.gz: is constant", lines=2
+    )
     assert not (tmp_path / "run").exists()
 
 

@@ -126,3 +126,26 @@ def test_a_text_with_the_name_of_a_dicom_file_is_refused(tmp_path: Path):
     (tmp_path / "a.dcm").write_text("this is no image")
     with pytest.raises(InputError, match="a.dcm: is a DICOM file that is damaged"):
         read_volume(tmp_path)
+
+
+def test_slices_are_in_the_order_of_their_place_not_of_their_number(tmp_path: Path):
+    write_series(tmp_path, STACK[::-1])
+    volume = read_volume(tmp_path)
+    first = np.random.default_rng(len(STACK) - 1).integers(-900, 900, (1, 6, 8)).astype(np.int16)
+    assert np.array_equal(volume.array[..., 0], first[0].T)
+    assert np.allclose(volume.spacing, (0.8, 0.9, 3.0))
+    assert np.allclose(volume.ijk_to_ras[:3, 3], (10, -20, 0))
+
+
+def test_a_missing_slice_is_refused(tmp_path: Path):
+    write_series(tmp_path, [*STACK[:2], *STACK[3:]])
+    refused(tmp_path, "3.00 to 6.00 mm apart")
+
+
+def test_a_real_series_has_the_values_and_the_geometry_that_itk_reads(shared_data: Path):
+    folder = shared_data / "torso" / "example_ct_dicom"
+    volume = read_volume(folder)
+    image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+    assert volume.shape == image.GetSize()
+    assert np.allclose(volume.spacing, image.GetSpacing())
+    assert np.array_equal(volume.array.transpose(2, 1, 0), sitk.GetArrayFromImage(image))

@@ -47,7 +47,9 @@ def test_encoder_and_decoder_have_the_parameters_of_tables_iv_and_vi():
 
 def test_style_perceptron_has_the_layers_of_table_v():
     widths = [
-        (layer.in_features, layer.out_features) for layer in SynthesisNetwork().encoder_style.layers if hasattr(layer, "weight")
+        (layer.in_features, layer.out_features)
+        for layer in SynthesisNetwork().encoder_style.layers
+        if hasattr(layer, "weight")
     ]
     assert widths == [(2, 256), (256, 256), (256, 4992)]
 

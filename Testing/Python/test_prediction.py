@@ -54,7 +54,9 @@ def test_the_mask_lies_between_zero_and_one(predictor: Predictor, volume: Volume
 def test_the_prediction_takes_the_path_with_the_mask(predictor: Predictor, volume: Volume, tiny_run: Path):
     plain = load_bundle(tiny_run / "model.safetensors")
     plain.feature_discriminator = None
-    shares = [p.predict(volume, EVERYTHING).probabilities[1].array for p in (predictor, Predictor(plain, torch.device("cpu")))]
+    shares = [
+        p.predict(volume, EVERYTHING).probabilities[1].array for p in (predictor, Predictor(plain, torch.device("cpu")))
+    ]
     assert not np.allclose(*shares)
 
 

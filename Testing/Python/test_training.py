@@ -154,7 +154,8 @@ def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_p
     stage = SegmentationStage(context, source, target)
     values = [stage.step(iteration) for iteration in range(80)][-10:]
     near, far = (
-        np.mean([float(value[f"feature_discriminator_{domain}"]) for value in values]) for domain in ("source", "target")
+        np.mean([float(value[f"feature_discriminator_{domain}"]) for value in values])
+        for domain in ("source", "target")
     )
     assert near < 0.35
     assert far > 0.65

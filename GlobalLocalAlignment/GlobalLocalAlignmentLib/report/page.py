@@ -124,7 +124,8 @@ def _header(content: RunContent, title: str) -> str:
         f"{escape(str(label['name']))}</span>"
         for label in content.labels
     )
-    return f'<h1>{escape(title)}</h1><p class="soft">Global-Local Union Alignment</p><div class="facts">{boxes}</div><p>{chips}</p>'
+    method = '<p class="soft">Global-Local Union Alignment</p>'
+    return f'<h1>{escape(title)}</h1>{method}<div class="facts">{boxes}</div><p>{chips}</p>'
 
 
 def _warnings(content: RunContent) -> str:
@@ -142,8 +143,8 @@ def _scores(content: RunContent) -> str:
     tables = [_table(summaries, *table) for table in TABLES]
     return (
         f"<h2>Scores on {len(cases)} labelled target {'case' if len(cases) == 1 else 'cases'}</h2>"
-        "<p>No adaptation is the lower bound, supervised on the target the upper one. Each cell is the mean over volumes "
-        "± the standard deviation between volumes, not between trainings.</p>"
+        "<p>No adaptation is the lower bound, supervised on the target the upper one. Each cell is the mean over "
+        "volumes ± the standard deviation between volumes, not between trainings.</p>"
         + _image(score_figure(content.scores), "Dice of each structure and method; a point for each volume.")
         + tables[0]
         + _empty(content.scores)

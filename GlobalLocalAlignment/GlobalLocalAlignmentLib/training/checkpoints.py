@@ -38,7 +38,8 @@ def save_checkpoint(folder: Path, stage: str, iteration: int, state: Mapping[str
 def load_latest(folder: Path, stage: str, warn: Callable[[str], None]) -> tuple[int, dict[str, Any]] | None:
     """Iteration and state of the newest readable checkpoint of a stage, None where there is none.
 
-    A damaged checkpoint is passed over, with a warning, for the one before it. Only tensors and plain values are read, never code.
+    A damaged checkpoint is passed over, with a warning, for the one before it. Only tensors and plain values
+    are read, never code.
     """
     for path in reversed(_checkpoints(folder, stage)):
         try:

@@ -197,7 +197,8 @@ def _show(stage: Stage, context: RunContext, done: int) -> None:
 class WeightAverage:
     """Exponential moving average of the weights and running statistics of a network.
 
-    Early on the decay is smaller, so that the start of the training is soon forgotten. A decay of 0 follows the network.
+    Early on the decay is smaller, so that the start of the training is soon forgotten. A decay of 0 follows the
+    network.
 
     Args:
         network: the network that is trained.
