@@ -13,7 +13,8 @@ TORCH_CHOICE := $(VENV)/torch-install
 TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constraints.txt)
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
-BENCHMARKS := $(sort $(wildcard Testing/Benchmarks/*.py))
+BENCHMARKS := prediction_time memory
+DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
 .PHONY: help demo test lint benchmark clean
@@ -21,7 +22,7 @@ help:
 	@echo "make demo       train, segment and evaluate on phantoms; the report is demo/report.html"
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
-	@echo "make benchmark  measurements of time and memory"
+	@echo "make benchmark  time of a prediction and memory of a training; DATA=FOLDER has real volumes in ct and mr"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 
@@ -36,8 +37,8 @@ lint: $(READY)
 	$(BIN)/python -m ruff format --check .
 
 benchmark: $(READY)
-	@test -n "$(BENCHMARKS)" || { echo "Testing/Benchmarks holds no benchmark" >&2; exit 1; }
-	@set -e; for benchmark in $(BENCHMARKS); do echo "$$benchmark"; $(BIN)/python $$benchmark; done
+	@test -d "$(DATA)/ct" || { echo "$(DATA) holds no folder ct: make DATA=FOLDER benchmark" >&2; exit 1; }
+	@set -e; for name in $(BENCHMARKS); do $(BIN)/python Testing/Benchmarks/$$name.py --data "$(DATA)"; done
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis

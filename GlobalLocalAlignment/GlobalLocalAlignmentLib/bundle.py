@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .config import Configuration, Intensity, Label, Plane, Section, Segmentation, Synthesis
@@ -84,9 +84,13 @@ def save_bundle(path: Path, card: ModelCard, networks: Mapping[str, nn.Module]) 
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
     temporary = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, temporary, metadata)
+        # written by us and not by save_file, which leaves a file that its owner alone can read
+        with open(temporary, "wb") as stream:
+            stream.write(save(tensors, metadata))
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise InputError(path, f"cannot be written ({error})", "make space or choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)

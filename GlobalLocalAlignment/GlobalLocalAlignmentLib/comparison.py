@@ -62,8 +62,7 @@ def compare(
     home = runs / ("ours" if "ours" in methods else methods[0])
     scores = {}
     for method in methods:
-        settings = method_configuration(configuration, method, runs, target_labelmaps)
-        model = _train(runs / method, settings, listeners, stop_asked)
+        model = train_method(output, configuration, method, target_labelmaps, listeners, stop_asked)
         scores[method] = score_method(output, home, method, model, cases, test, configuration, listeners)
     return scores
 
@@ -82,14 +81,21 @@ def method_configuration(
     return configuration.model_copy(update=changes)
 
 
-def _train(
-    run: Path, configuration: Configuration, listeners: list[Listener] | None, stop_asked: Callable[[], bool]
+def train_method(
+    output: Path,
+    configuration: Configuration,
+    method: str,
+    target_labelmaps: list[Path],
+    listeners: list[Listener] | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> Path:
-    model = run / MODEL_NAME
-    if model.is_file():
-        return model
+    """Model of one method in ``output/runs/<method>``, from where an earlier call left it; arguments of ``compare``."""
+    run = output / "runs" / method
+    if (run / MODEL_NAME).is_file():
+        return run / MODEL_NAME
     resumed = (run / CONFIGURATION_NAME).is_file()
-    return train(run, None if resumed else configuration, listeners, stop_asked)
+    settings = None if resumed else method_configuration(configuration, method, output / "runs", target_labelmaps)
+    return train(run, settings, listeners, stop_asked)
 
 
 def score_method(
