@@ -86,11 +86,14 @@ def test_scores_equal_those_of_monai(seed: int):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_mean_of_directed_means_equals_that_of_medpy(seed: int):
+def test_both_surface_distances_equal_those_of_medpy(seed: int):
     binary = pytest.importorskip("medpy.metric.binary", reason="the independent library is not installed")
     predicted, true = blob(seed, (20, 18, 10)), blob(seed + 50, (20, 18, 10))
-    expected = binary.assd(predicted, true, SPACING)
-    assert surface_scores(predicted, true, SPACING)[2] == pytest.approx(expected)
+    directed = [binary.asd(*pair, SPACING) for pair in ((predicted, true), (true, predicted))]
+    _, _, mean_of_means, pooled, _ = surface_scores(predicted, true, SPACING)
+    assert mean_of_means == pytest.approx(np.mean(directed))
+    # its own symmetric distance has been the pooled one since version 0.5
+    assert pooled == pytest.approx(binary.assd(predicted, true, SPACING))
 
 
 def test_equal_masks_score_one_and_have_no_distance_between_them():
