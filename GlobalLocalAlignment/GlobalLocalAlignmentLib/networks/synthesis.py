@@ -94,6 +94,11 @@ class StylePerceptron(nn.Module):
         """n_s: number of AdaIN parameters."""
         return 2 * sum(self.normalized_channels)
 
+    def start_plain(self) -> None:
+        """Start near scale 1 and shift 0: with Kaiming's outputs of size one, a channel in four starts mirrored."""
+        nn.init.normal_(self.layers[-1].weight, 0.0, 0.01)
+        nn.init.zeros_(self.layers[-1].bias)
+
     def forward(self, domain: Tensor) -> Style:
         """``domain`` (N,) integer labels -> scale and shift of each AdaIN in turn."""
         label = functional.one_hot(domain, self.domains).to(self.layers[0].weight.dtype)
@@ -171,6 +176,8 @@ class SynthesisNetwork(nn.Module):
         self.encoder_style = StylePerceptron(domains, hidden, self.encoder.normalized_channels)
         self.decoder_style = StylePerceptron(domains, hidden, self.decoder.normalized_channels)
         self.apply(_initialize_kaiming)
+        for perceptron in (self.encoder_style, self.decoder_style):
+            perceptron.start_plain()
 
     def encode(self, image: Tensor, domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) in [-1, 1] of domain (N,) -> content (N, C, H/4, W/4)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +129,7 @@ def _arrays(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
         try:
             with np.load(path, allow_pickle=False) as content:
                 found[path.stem.removeprefix(prefix)] = dict(content)
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             continue
     return found
 
