@@ -119,7 +119,9 @@ def load_bundle(path: Path) -> Bundle:
         )
         wanted: dict[str, nn.Module] = {"segmenter": segmenter}
         if "feature_discriminator" in card.networks:
-            wanted["feature_discriminator"] = FeatureDiscriminator(segmenter.feature_channels)
+            wanted["feature_discriminator"] = FeatureDiscriminator(
+                segmenter.feature_channels, card.segmentation.feature_discriminator_width
+            )
         if "synthesis" in card.networks:
             settings = card.synthesis
             wanted["synthesis"] = SynthesisNetwork(settings.width, settings.blocks, settings.hidden)

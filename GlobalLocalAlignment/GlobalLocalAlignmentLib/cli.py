@@ -43,6 +43,8 @@ def train(
     source_images: Annotated[list[Path] | None, typer.Option(help="Labelled images: folder or files.")] = None,
     source_labels: Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")] = None,
     target_images: Annotated[list[Path] | None, typer.Option(help="Images of the other modality.")] = None,
+    validation_images: Annotated[list[Path] | None, typer.Option(help="Target images to watch Dice on.")] = None,
+    validation_labels: Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over everything else.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")] = None,
@@ -52,19 +54,23 @@ def train(
     from .training.run import train as run_training
 
     settings: Configuration | None = None
-    given = [preset, config, source_images, source_labels, target_images, set_, device, precision]
-    if resume and any(given):
+    volumes = {
+        "source": (source_images, source_labels),
+        "target": (target_images, None),
+        "validation": (validation_images, validation_labels),
+    }
+    if resume and any(
+        [preset, config, set_, device, precision, *(paths for pair in volumes.values() for paths in pair)]
+    ):
         raise InputError("--resume", "goes on with the settings of the run", "leave the other options out")
     if not resume:
-        options: dict[str, Any] = {"source": {}, "target": {}, "training": {}}
-        for section, key, value in (
-            ("source", "images", source_images),
-            ("source", "labelmaps", source_labels),
-            ("target", "images", target_images),
-        ):
-            if value:
-                options[section][key] = [str(path) for path in value]
-        options["training"] |= {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
+        options: dict[str, Any] = {
+            role: {
+                key: list(map(str, paths)) for key, paths in zip(("images", "labelmaps"), pair, strict=True) if paths
+            }
+            for role, pair in volumes.items()
+        }
+        options["training"] = {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
         settings = gather(preset, config, options, set_ or [])
     with Display(console) as display, CleanStop() as stop:
         run_training(output, settings, [display], stop)

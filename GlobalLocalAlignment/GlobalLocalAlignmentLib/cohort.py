@@ -145,23 +145,28 @@ def _rule(domain: Domain, modality: str, role: str, intensities: dict[str, Inten
 
 
 def build_store(
-    folder: Path, cohort: Cohort, domain: Domain, plane: Plane, on_case: OnCase = lambda done, of: None
+    folder: Path,
+    cohort: Cohort,
+    domain: Domain,
+    plane: Plane,
+    labels: list[Label],
+    on_case: OnCase = lambda done, of: None,
 ) -> SliceStore:
     """Cut all cases of a cohort into the slices of a store, one volume in memory at a time.
 
-    Blank slices are left out.
+    Blank slices are left out. Class indices count ``labels`` from 1, whatever their values are.
     """
     labelled = cohort.cases[0].labelmap is not None
 
     def slices() -> Iterator[CaseSlices]:
         for index, case in enumerate(cohort.cases):
-            yield _cut(case, cohort, domain, plane)
+            yield _cut(case, cohort, domain, plane, labels)
             on_case(index + 1, len(cohort.cases))
 
     return SliceStore.build(folder, slices(), plane.size, labelled)
 
 
-def _cut(case: Case, cohort: Cohort, domain: Domain, plane: Plane) -> CaseSlices:
+def _cut(case: Case, cohort: Cohort, domain: Domain, plane: Plane, structures: list[Label]) -> CaseSlices:
     volume = read_volume(case.image)
     limits = intensity_limits(volume.array, cohort.intensity)
     grid = SliceGrid.for_volume(volume, plane.orientation, plane.spacing, plane.size, plane.center)
@@ -170,13 +175,21 @@ def _cut(case: Case, cohort: Cohort, domain: Domain, plane: Plane) -> CaseSlices
     labels = None
     if case.labelmap is not None:
         values = map_labels(read_labelmap(case.labelmap).array, domain.label_mapping)
-        labels = grid.extract(grid.from_volume(values), "nearest", 0).numpy()[kept]
+        labels = grid.extract(grid.from_volume(class_indices(values, structures)), "nearest", 0).numpy()[kept]
     return CaseSlices(case.name, images[kept], labels, kept.tolist())
 
 
 def map_labels(array: np.ndarray, mapping: dict[int, int]) -> np.ndarray:
-    """Label values after the mapping, as uint8; values that it does not name stay as they are."""
+    """Label values after the mapping, as int32; values that it does not name stay as they are."""
     mapped = array.astype(np.int32)
     for value, replacement in mapping.items():
         mapped[array == value] = replacement
-    return mapped.astype(np.uint8)
+    return mapped
+
+
+def class_indices(values: np.ndarray, labels: list[Label]) -> np.ndarray:
+    """Label values as uint8 class indices: 1 for the first of ``labels`` and so on, 0 for everything else."""
+    indices = np.zeros(values.shape, np.uint8)
+    for index, label in enumerate(labels, start=1):
+        indices[values == label.value] = index
+    return indices

@@ -10,7 +10,7 @@ import numpy as np
 
 from .batch import SUFFIX, predict_files
 from .bundle import load_bundle
-from .cohort import Case, map_labels, select_cases
+from .cohort import Case, check_cohort, class_indices, map_labels
 from .config import Configuration, Domain, Prediction
 from .devices import resolve_device, resolve_precision
 from .evaluation import ClassScore, read_scores, score_labelmaps, write_scores
@@ -58,7 +58,7 @@ def compare(
         scores by method.
     """
     runs = output / "runs"
-    cases = select_cases(test, "test", labelled=True)
+    cases = check_cohort(test, "test", configuration.labels, configuration.intensity_by_modality).cases
     home = runs / ("ours" if "ours" in methods else methods[0])
     scores = {}
     for method in methods:
@@ -158,20 +158,17 @@ def _panel(case: Case, folder: Path, predictor: Predictor, truth: np.ndarray) ->
     planes = grid.from_volume(truth)
     classes = [(planes == label.value).any(axis=(1, 2)).astype(int) for label in card.labels]
     best = int(np.lexsort(((planes > 0).sum(axis=(1, 2)), np.sum(classes, axis=0)))[-1])
-    index_of = np.zeros(256, np.uint8)
-    for index, label in enumerate(card.labels, start=1):
-        index_of[label.value] = index
 
     def cut(array: np.ndarray, order: str, outside: float) -> np.ndarray:
         return grid.extract(grid.from_volume(array)[best : best + 1], order, outside)[0].numpy()
 
     limits = intensity_limits(volume.array, card.target.intensity)
     image = grid.extract(limits.scale(grid.from_volume(volume.array)[best : best + 1]), "linear", -1.0)[0]
-    segmented = read_labelmap(folder / f"{case.name}_segmentation{SUFFIX}").array.astype(np.uint8)
+    segmented = class_indices(read_labelmap(folder / f"{case.name}_segmentation{SUFFIX}").array, card.labels)
     panel = {
         "image": image.numpy(),
-        "prediction": index_of[cut(segmented, "nearest", 0)],
-        "truth": index_of[cut(truth.astype(np.uint8), "nearest", 0)],
+        "prediction": cut(segmented, "nearest", 0),
+        "truth": cut(class_indices(truth, card.labels), "nearest", 0),
         "cases": case.name,
     }
     mask = folder / f"{case.name}_feature_mask{SUFFIX}"

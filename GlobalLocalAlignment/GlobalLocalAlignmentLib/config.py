@@ -150,12 +150,14 @@ class Segmentation(Section):
     adversarial weights and the mask grow to their full size during ``ramp`` more. ``mask_target`` is what D1 is
     trained to give on ``target`` (large where the gap is large) or ``source`` features (the printed polarity).
     ``target_statistics`` leaves the running batch-norm statistics to the target path, which is the one prediction
-    takes.
+    takes. ``discriminator_width`` is that of D2; ``feature_discriminator_width`` that of D1, half of the features'
+    channels where it is not given.
     """
 
     width: Positive = 64
     blocks: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)
     stem_pooling: bool = True
+    feature_discriminator_width: Annotated[int, Field(ge=4)] | None = None
     discriminator_width: Positive = 64
     iterations: Positive = 40000
     batch_size: Positive = 8
@@ -181,10 +183,7 @@ class Segmentation(Section):
 
 
 class Training(Section):
-    """What both stages share: seed, device and how often something is written.
-
-    ``validation_labelmaps`` reads labels of target cases and prints Dice while training; it never chooses the model.
-    """
+    """What both stages share: seed, device and how often something is written."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
@@ -202,7 +201,10 @@ class Prediction(Section):
 
 
 class Configuration(Section):
-    """Everything a run depends on. Written to ``config.json`` of the run folder as it was used."""
+    """Everything a run depends on. Written to ``config.json`` of the run folder as it was used.
+
+    ``validation`` names labelled target cases whose Dice is shown with every preview; it never chooses the model.
+    """
 
     preset: str = ""
     labels: list[Label] = []
@@ -210,6 +212,7 @@ class Configuration(Section):
     plane: Plane = Plane()
     source: Domain = Domain()
     target: Domain = Domain()
+    validation: Domain = Domain()
     synthesis: Synthesis = Synthesis()
     segmentation: Segmentation = Segmentation()
     training: Training = Training()

@@ -77,6 +77,7 @@ def _settings(direction: str, options: argparse.Namespace) -> Configuration:
         "source": _domain(options.data / source, source, labelled=True, exclude=VALIDATION[source]).model_dump(),
         "target": _domain(options.data / target, target, labelled=False, exclude=VALIDATION[target]).model_dump(),
         "training": {"seed": options.seed},
+        "validation": _domain(options.data / target, target, labelled=True, include=VALIDATION[target]).model_dump(),
     }
     return configuration(merge(merge(load_preset(options.preset), changes), assignments(options.set)))
 

@@ -47,11 +47,13 @@ class FeatureDiscriminator(nn.Module):
 
     Args:
         channels: channels of the features S_E gives (2048 at full width).
+        width: channels after the first convolution, halved by each that follows; half of ``channels`` in the paper.
     """
 
-    def __init__(self, channels: int = 2048) -> None:
+    def __init__(self, channels: int = 2048, width: int | None = None) -> None:
         super().__init__()
-        widths = [channels, channels // 2, channels // 4, channels // 8]
+        width = width or channels // 2
+        widths = [channels, width, width // 2, width // 4]
         layers: list[nn.Module] = []
         for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE)]

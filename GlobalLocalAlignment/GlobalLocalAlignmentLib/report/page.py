@@ -225,7 +225,7 @@ def _configuration(content: RunContent) -> str:
     if not content.configuration:
         return ""
     shown: dict[str, Any] = {key: value for key, value in content.configuration.items()}
-    for role in ("source", "target"):
+    for role in ("source", "target", "validation"):
         # the page may be passed on: folders of this computer stay here
         shown[role] = {k: v for k, v in shown.get(role, {}).items() if k not in ("images", "labelmaps")}
     shown["synthesis"] = {k: v for k, v in shown.get("synthesis", {}).items() if k != "model"}

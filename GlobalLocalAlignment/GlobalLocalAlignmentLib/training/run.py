@@ -23,11 +23,13 @@ from ..networks import SynthesisNetwork
 from ..slicestore import CaseSlices, SliceStore
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
-from .segmentation import SegmentationNetworks, SegmentationStage
+from .segmentation import SegmentationNetworks, SegmentationStage, Validate
 from .synthesis import SynthesisStage
+from .validation import slice_validation
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
+VALIDATION = "validation"
 LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 
 
@@ -130,39 +132,46 @@ class _Run:
 
     def train(self) -> Path:
         settings = self.configuration.segmentation
-        source, target = self._stores()
+        stores = self._stores()
+        source, target = stores["source"], stores["target"]
         synthesis = None
         if settings.style_transfer:
             synthesis = self._synthesis(source, target)
             source = self._translated(synthesis, source)
-        stage = SegmentationStage(self.context, source, target)
+        stage = SegmentationStage(self.context, source, target, self._validation(stores))
         run_stage(stage, self.context)
         self.context.fabric.barrier()
-        if stage.adversarial and settings.target_statistics:
-            stage.recalibrate()
         if self.context.fabric.is_global_zero:
-            self._write_model(stage.average.network, synthesis, source, target)
+            self._write_model(stage.averaged(), synthesis, source, target)
             shutil.rmtree(self.slices, ignore_errors=True)
         return self.context.folder / MODEL_NAME
 
-    def _stores(self) -> tuple[SliceStore, SliceStore]:
-        folders = {role: self.slices / role for role in ("source", "target")}
-        fabric = self.context.fabric
+    def _stores(self) -> dict[str, SliceStore]:
+        """Slices of source, target and, where labelled target cases are given to watch, validation."""
+        configuration, fabric = self.configuration, self.context.fabric
+        folders = {role: self.slices / role for role in _roles(configuration)}
         if fabric.is_global_zero and not all(SliceStore.exists(folder) for folder in folders.values()):
-            cohorts = self.cohorts or _check_cohorts(self.configuration, self.context.events)
+            cohorts = self.cohorts or _check_cohorts(configuration, self.context.events)
             for role, folder in folders.items():
                 started = time.monotonic()
                 self.context.events.emit("stage_started", "prepare", of=len(cohorts[role].cases))
                 build_store(
                     folder,
                     cohorts[role],
-                    getattr(self.configuration, role),
-                    self.configuration.plane,
+                    getattr(configuration, role),
+                    configuration.plane,
+                    configuration.labels,
                     _case_progress(self.context.events),
                 )
                 self.context.events.emit("stage_finished", "prepare", seconds=round(time.monotonic() - started, 1))
         fabric.barrier()
-        return SliceStore(folders["source"]), SliceStore(folders["target"])
+        return {role: SliceStore(folder) for role, folder in folders.items()}
+
+    def _validation(self, stores: dict[str, SliceStore]) -> Validate | None:
+        if VALIDATION not in stores:
+            return None
+        names = [label.name for label in self.configuration.labels]
+        return slice_validation(stores[VALIDATION], names, self.context.fabric, 16)
 
     def _synthesis(self, source: SliceStore, target: SliceStore) -> TrainedSynthesis:
         configuration = self.configuration
@@ -288,10 +297,18 @@ def _borrow_synthesis(path: Path, modalities: tuple[str, str], device: torch.dev
 
 def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
     cohorts = {}
-    for role, labels in (("source", configuration.labels), ("target", None)):
-        domain = getattr(configuration, role)
+    for role in _roles(configuration):
+        domain, labels = getattr(configuration, role), None if role == "target" else configuration.labels
+        if role == VALIDATION:
+            # whatever their values suggest, these are target cases
+            of_target = {"modality": cohorts["target"].modality, "intensity": cohorts["target"].intensity}
+            domain = domain.model_copy(update=of_target)
         cohorts[role] = check_cohort(domain, role, labels, configuration.intensity_by_modality, _case_progress(events))
     return cohorts
+
+
+def _roles(configuration: Configuration) -> list[str]:
+    return ["source", "target", *([VALIDATION] if configuration.validation.images else [])]
 
 
 def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Configuration:

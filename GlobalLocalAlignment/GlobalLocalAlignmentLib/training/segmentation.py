@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from ..slicestore import SliceStore
 from .batches import DomainBatches, frozen
 from .engine import RunContext, Stage, WeightAverage, set_learning_rate
 
+PREVIEW_BATCHES = 8
+"""Batches that give the batch-norm statistics of a preview."""
+
 
 class SegmentationNetworks(nn.Module):
     """Segmenter, D1 and D2 of a configuration; a discriminator that is switched off is None."""
@@ -28,11 +32,17 @@ class SegmentationNetworks(nn.Module):
         settings, classes = configuration.segmentation, len(configuration.labels) + 1
         self.segmenter = DeepLabSegmenter(classes, settings.width, settings.blocks, settings.stem_pooling)
         self.feature_discriminator = (
-            FeatureDiscriminator(self.segmenter.feature_channels) if settings.feature_discriminator else None
+            FeatureDiscriminator(self.segmenter.feature_channels, settings.feature_discriminator_width)
+            if settings.feature_discriminator
+            else None
         )
         self.output_discriminator = (
             OutputDiscriminator(classes, settings.discriminator_width) if settings.output_discriminator else None
         )
+
+
+Validate = Callable[[SegmentationNetworks], dict[str, float]]
+"""Dice of each structure that networks reach on labelled target cases."""
 
 
 class SegmentationStage(Stage):
@@ -52,11 +62,12 @@ class SegmentationStage(Stage):
         context: RunContext,
         source: SliceStore,
         target: SliceStore,
-        validate: Callable[[SegmentationNetworks], dict[str, float]] | None = None,
+        validate: Validate | None = None,
     ) -> None:
         settings, seed = context.configuration.segmentation, context.configuration.training.seed
         self.settings, self.fabric, self.iterations = settings, context.fabric, settings.iterations
-        self.target, self.colors = target, [label.color for label in context.configuration.labels]
+        self.source, self.target = source, target
+        self.colors = [label.color for label in context.configuration.labels]
         self.validator = validate
         torch.manual_seed(seed)
         networks = SegmentationNetworks(context.configuration)
@@ -190,26 +201,34 @@ class SegmentationStage(Stage):
                 layer.track_running_stats = True
 
     @torch.no_grad()
-    def recalibrate(self) -> None:
-        """Batch-norm statistics of the averaged segmenter over the target slices, without augmentation.
+    def averaged(self, batches: int | None = None) -> SegmentationNetworks:
+        """The networks with averaged weights and with batch-norm statistics that belong to them.
 
-        A mean of running statistics is not the statistics of the mean of weights.
+        The mean of running statistics is not the statistics of the mean of weights: they are taken anew over slices
+        without augmentation, of the domain that the running statistics are of.
+
+        Args:
+            batches: how many are looked at, all of them where it is not given.
         """
-        segmenter, discriminator = self.average.network.segmenter, self.average.network.feature_discriminator
-        layers = [module for module in segmenter.modules() if isinstance(module, nn.BatchNorm2d)]
+        if self.settings.average_decay == 0:
+            return self.average.network
+        networks = copy.deepcopy(self.average.network)
+        of_target = self.adversarial and self.settings.target_statistics
+        store, discriminator = (self.target, networks.feature_discriminator) if of_target else (self.source, None)
+        layers = [module for module in networks.segmenter.modules() if isinstance(module, nn.BatchNorm2d)]
         for layer in layers:
             layer.reset_running_stats()
+            # the plain mean over batches instead of a moving one
             layer.momentum = None
             layer.train()
-        order = np.random.default_rng(0).permutation(len(self.target))
-        size = 2 * self.settings.batch_size
-        for start in range(0, len(order) - size + 1, size):
-            images = self.target.images[np.sort(order[start : start + size])].astype(np.float32)
+        order = np.random.default_rng(0).permutation(len(store))
+        size = min(2 * self.settings.batch_size, len(order))
+        starts = range(0, len(order) - size + 1, size)
+        for start in starts[:batches]:
+            images = torch.from_numpy(store.images[np.sort(order[start : start + size])].astype(np.float32))[:, None]
             with self.fabric.autocast():
-                segmenter(torch.from_numpy(images)[:, None].to(self.fabric.device), discriminator)
-        for layer in layers:
-            layer.momentum = 0.1
-            layer.eval()
+                networks.segmenter(images.to(self.fabric.device), discriminator)
+        return networks.eval()
 
     def state(self) -> dict[str, Any]:
         parts = {
@@ -232,11 +251,11 @@ class SegmentationStage(Stage):
                 getattr(self, name).load_state_dict(state[name])
 
     def validate(self) -> dict[str, float]:
-        return self.validator(self.average.network) if self.validator is not None else {}
+        return self.validator(self.averaged(PREVIEW_BATCHES)) if self.validator is not None else {}
 
     @torch.no_grad()
     def preview(self, path: Path) -> None:
-        network, count = self.average.network, len(self.target)
+        network, count = self.averaged(PREVIEW_BATCHES), len(self.target)
         indices = [round((index + 0.5) * count / 4 - 0.5) for index in range(4)]
         images = self.target.images[indices].astype(np.float32)
         with self.fabric.autocast():
