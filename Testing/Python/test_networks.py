@@ -54,6 +54,14 @@ def test_style_perceptron_has_the_layers_of_table_v():
     assert widths == [(2, 256), (256, 256), (256, 4992)]
 
 
+def test_an_untrained_synthesis_network_normalises_plainly():
+    network = SynthesisNetwork()
+    for perceptron in (network.encoder_style, network.decoder_style):
+        for scale, shift in perceptron(torch.tensor([0, 1])):
+            assert scale.abs().mean() < 0.5
+            assert shift.abs().mean() < 0.5
+
+
 def test_content_has_a_quarter_of_the_size_and_images_come_back_whole():
     network = SynthesisNetwork(width=8, blocks=1, hidden=8)
     image, domain = torch.rand(2, 1, 40, 64) * 2 - 1, torch.tensor([0, 1])

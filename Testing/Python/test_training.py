@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from GlobalLocalAlignmentLib.bundle import load_bundle, read_card
+from GlobalLocalAlignmentLib.cohort import build_store, check_cohort
 from GlobalLocalAlignmentLib.config import Augmentation, configuration, merge
 from GlobalLocalAlignmentLib.devices import make_fabric
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
+from GlobalLocalAlignmentLib.networks.segmenter import SegmenterOutput
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceSampler, SliceStore
 from GlobalLocalAlignmentLib.training.augmentation import RandomAugmentation
 from GlobalLocalAlignmentLib.training.checkpoints import load_latest, save_checkpoint
@@ -20,6 +23,7 @@ from GlobalLocalAlignmentLib.training.engine import RunContext, WeightAverage
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.run import train
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationStage
+from GlobalLocalAlignmentLib.training.validation import slice_validation
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
@@ -154,7 +158,7 @@ def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_p
     stage = SegmentationStage(context, source, target)
     values = [stage.step(iteration) for iteration in range(80)][-10:]
     near, far = (
-        np.mean([float(value[f"feature_discriminator_{domain}"]) for value in values])
+        np.mean([value[f"feature_discriminator_{domain}"].item() for value in values])
         for domain in ("source", "target")
     )
     assert near < 0.35
@@ -165,6 +169,74 @@ def test_labels_are_found_in_the_files_where_none_are_configured(tiny_settings: 
     settings = merge(tiny_settings, {"labels": [], "segmentation": {"style_transfer": False, "iterations": 1}})
     card = read_card(train(tmp_path / "run", configuration(settings)))
     assert [label.name for label in card.labels] == ["label 1", "label 2", "label 3", "label 4"]
+
+
+def test_any_label_values_are_trained_as_class_indices_in_the_order_of_the_labels(tiny_settings: dict, tmp_path: Path):
+    values = {1: 40, 2: 7, 3: 254, 4: 2}
+    labels = [{**label, "value": values[label["value"]]} for label in tiny_settings["labels"]]
+    mapped = configuration(merge(tiny_settings, {"labels": labels, "source": {"label_mapping": values}}))
+    plain = configuration(tiny_settings)
+    stores = []
+    for name, settings in (("plain", plain), ("mapped", mapped)):
+        cohort = check_cohort(settings.source, "source", settings.labels, settings.intensity_by_modality)
+        stores.append(build_store(tmp_path / name, cohort, settings.source, settings.plane, settings.labels))
+    assert set(np.unique(stores[0].labels)) == {0, 1, 2, 3, 4}
+    assert np.array_equal(stores[0].labels, stores[1].labels)
+
+
+def test_validation_is_recorded_and_changes_no_weight(tiny_run: Path, tiny_settings: dict, tmp_path: Path):
+    target = Path(tiny_settings["target"]["images"][0]).parent
+    changes = {
+        "validation": {"images": [target / "images"], "labelmaps": [target / "labels"], "include": ["case_01"]},
+        "training": {"preview_every": 4},
+    }
+    model = train(tmp_path / "run", configuration(merge(tiny_settings, changes)))
+    found = [entry for entry in events(tmp_path / "run") if entry["event"] == "validation"]
+    assert [entry["iteration"] for entry in found] == [4, 8]
+    assert found[0]["values"].keys() == {"liver", "right kidney", "left kidney", "spleen"}
+    assert all(0 <= value <= 1 for entry in found for value in entry["values"].values())
+    expected = weights(tiny_run / "model.safetensors")
+    assert all(torch.equal(expected[name], value) for name, value in weights(model).items())
+
+
+def test_validation_gives_the_mean_dice_over_cases(tmp_path: Path):
+    class Threshold(torch.nn.Module):
+        """Class 1 wherever the image is bright."""
+
+        def forward(self, image: torch.Tensor, discriminator: None) -> SegmenterOutput:
+            return SegmenterOutput(image, None, None, torch.cat([-image, image], dim=1))
+
+    images = np.full((2, 3, 32, 32), -1, np.float32)
+    images[:, :, :8] = 1
+    labels = (images > 0).astype(np.uint8)
+    # in the second case twice as much is true as is found
+    labels[1, :, 8:16] = 1
+    cases = [CaseSlices(str(index), images[index], labels[index], [0, 1, 2]) for index in range(2)]
+    store = SliceStore.build(tmp_path, iter(cases), (32, 32), labelled=True)
+    networks = SimpleNamespace(segmenter=Threshold(), feature_discriminator=None)
+    validate = slice_validation(store, ["bright", "absent"], make_fabric(torch.device("cpu"), "32"), 2)
+    assert validate(networks) == pytest.approx({"bright": (1 + 2 / 3) / 2})
+
+
+def test_batch_norm_statistics_are_those_of_the_averaged_weights(tiny_settings: dict, tmp_path: Path):
+    chance = np.random.default_rng(0)
+    images = chance.uniform(-1, 1, (8, 32, 40)).astype(np.float32)
+    case = CaseSlices("a", images, np.zeros(images.shape, np.uint8), list(range(8)))
+    store = SliceStore.build(tmp_path / "store", iter([case]), (32, 40), labelled=True)
+    changes = {"segmentation": {"average_decay": 0.9, "batch_size": 4, "target_statistics": True}}
+    settings = configuration(merge(tiny_settings, changes))
+    context = RunContext(tmp_path, settings, make_fabric(torch.device("cpu"), "32"), EventLog(None))
+    stage = SegmentationStage(context, store, store)
+    for iteration in range(4):
+        stage.step(iteration)
+    averaged = stage.averaged()
+    layer = averaged.segmenter.extractor[0][1]
+    with torch.no_grad():
+        before = averaged.segmenter.extractor[0][0](torch.from_numpy(images)[:, None])
+    assert torch.allclose(layer.running_mean, before.mean(dim=(0, 2, 3)), atol=1e-3)
+    assert torch.allclose(layer.running_var, before.var(dim=(0, 2, 3)), atol=1e-2)
+    # what goes on being averaged is left alone
+    assert not torch.equal(layer.running_mean, stage.average.network.segmenter.extractor[0][1].running_mean)
 
 
 def test_every_slice_comes_once_before_any_comes_again():
