@@ -31,7 +31,7 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; padding-top: .6rem; border-top: 1px solid var(--line); }
 p { margin: .4rem 0; max-width: 78ch; }
 .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 10px; margin: 1rem 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px; margin: 1rem 0; }
 .facts div { background: var(--band); border-radius: 6px; padding: 8px 12px; }
 .facts b { display: block; font-size: .78rem; font-weight: 600; color: var(--soft); }
 .chip { display: inline-block; margin: 0 .8rem .2rem 0; white-space: nowrap; }
@@ -47,6 +47,8 @@ img { max-width: 100%; height: auto; }
 .warning { border-left: 4px solid #d98c1f; background: var(--band); padding: 6px 12px; margin: .5rem 0; }
 pre { overflow-x: auto; background: var(--band); padding: 12px; font-size: .82rem; line-height: 1.4; }
 summary { cursor: pointer; }
+/* panels side by side shrunk to a telephone show nothing: there they are moved sideways instead */
+@media screen and (max-width: 700px) { .wide > img { max-width: none; width: 700px; } }
 @media print { body { font-size: 11px; } figure, table { break-inside: avoid; } }
 """
 
@@ -236,6 +238,6 @@ def _configuration(content: RunContent) -> str:
 def _image(picture: bytes, caption: str) -> str:
     data = base64.b64encode(picture).decode("ascii")
     return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}"><figcaption>{escape(caption)}'
-        "</figcaption></figure>"
+        f'<figure><div class="wide"><img alt="{escape(caption)}" src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
