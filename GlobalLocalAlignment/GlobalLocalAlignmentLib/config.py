@@ -95,7 +95,8 @@ class Domain(Section):
 class Augmentation(Section):
     """Random changes of the slices; rotation in degrees, shift as a share of the size.
 
-    ``intensity`` is the strength of random brightness, contrast, gamma and blur, 0 turns them off.
+    ``intensity`` is the strength of random brightness, contrast, gamma and blur, 0 turns them off. ``appearance`` is
+    the share of slices whose tissues get other grey values and textures from a random shallow network.
     ``flip`` mirrors left and right: only where no structure has a twin on the other side.
     """
 
@@ -104,6 +105,7 @@ class Augmentation(Section):
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.08
     elastic: Annotated[float, Field(ge=0, le=1)] = 0.0
     intensity: Annotated[float, Field(ge=0, le=1)] = 0.5
+    appearance: Fraction = 0.0
     flip: bool = False
 
 

@@ -283,6 +283,27 @@ def test_intensity_changes_stay_in_range_and_leave_labels_alone():
     assert torch.equal(same, labels)
 
 
+def test_appearance_changes_the_chosen_slices_alone_each_in_its_own_way_and_leaves_labels_alone():
+    images = (torch.rand(1, 1, 24, 32) * 2 - 1).repeat(40, 1, 1, 1)
+    labels = torch.ones(40, 24, 32, dtype=torch.long)
+    settings = Augmentation(rotation=0, scale=0, shift=0, intensity=0, appearance=0.5)
+    changed, same = RandomAugmentation(settings)(images, labels, torch.Generator().manual_seed(0))
+    differs = (changed - images).abs().amax(dim=(1, 2, 3)) > 1e-3
+    assert 12 <= differs.sum() <= 28
+    assert changed.abs().max() <= 1
+    assert len(torch.unique(changed[differs].mean(dim=(1, 2, 3)))) == differs.sum()
+    assert torch.equal(same, labels)
+
+
+def test_appearance_keeps_the_overall_brightness_and_contrast_of_a_slice():
+    images = torch.rand(8, 1, 24, 32) - 0.5
+    settings = Augmentation(rotation=0, scale=0, shift=0, intensity=0, appearance=1)
+    changed, _ = RandomAugmentation(settings)(images, None, torch.Generator().manual_seed(0))
+    axes = (1, 2, 3)
+    assert torch.allclose(changed.mean(axes), images.mean(axes), atol=0.05)
+    assert (changed.std(axes) < 1.05 * images.std(axes)).all()
+
+
 def test_the_weight_average_follows_slowly_and_a_decay_of_zero_follows_at_once():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.zeros_(network.weight)
