@@ -183,6 +183,15 @@ class Segmentation(Section):
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
 
+    @model_validator(mode="after")
+    def _alignment_comes_to_full_strength(self) -> Segmentation:
+        aligned = self.feature_discriminator or self.output_discriminator
+        if aligned and self.warm_up + self.ramp > self.iterations:
+            raise ValueError(
+                f"{self.iterations} iterations end before warm_up ({self.warm_up}) and ramp ({self.ramp}) do"
+            )
+        return self
+
 
 class Training(Section):
     """What both stages share: seed, device and how often something is written."""
@@ -319,7 +328,11 @@ def _setting_error(location: tuple[int | str, ...], kind: str, message: str, val
     if kind == "extra_forbidden":
         known = [path for path in setting_names() if path.count(".") == name.count(".")]
         return InputError(f"setting {name}", f"does not exist{_nearest(name, known)}", "correct its name")
-    return InputError(f"setting {name or 'configuration'}", f"cannot be {value!r} ({message})", "correct its value")
+    subject = f"setting {name or 'configuration'}"
+    if isinstance(value, dict):
+        # a rule about several settings of a section: the whole section says nothing
+        return InputError(subject, message.removeprefix("Value error, "), "correct one of its values")
+    return InputError(subject, f"cannot be {value!r} ({message})", "correct its value")
 
 
 def setting_names(section: type[BaseModel] = Configuration, prefix: str = "") -> list[str]:

@@ -166,7 +166,7 @@ def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_p
 
 
 def test_labels_are_found_in_the_files_where_none_are_configured(tiny_settings: dict, tmp_path: Path):
-    settings = merge(tiny_settings, {"labels": [], "segmentation": {"style_transfer": False, "iterations": 1}})
+    settings = merge(tiny_settings, {"labels": [], "segmentation": {"style_transfer": False}})
     card = read_card(train(tmp_path / "run", configuration(settings)))
     assert [label.name for label in card.labels] == ["label 1", "label 2", "label 3", "label 4"]
 

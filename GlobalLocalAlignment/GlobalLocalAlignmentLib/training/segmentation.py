@@ -91,6 +91,7 @@ class SegmentationStage(Stage):
         # D1 gives 1 where the gap is large: on target features, unless the printed polarity is asked for
         self.target_label = 1.0 if settings.mask_target == "target" else 0.0
         self.source_label = 1.0 - self.target_label
+        self.aligned = False
 
     def _discriminator(self, network: nn.Module | None) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
         if network is None:
@@ -109,7 +110,7 @@ class SegmentationStage(Stage):
         settings = self.settings
         decay = (1 - iteration / self.iterations) ** settings.decay_power
         strength = self._alignment_strength(iteration)
-        aligned = self.adversarial and iteration >= settings.warm_up
+        self.aligned = aligned = self.adversarial and iteration >= settings.warm_up
         values: dict[str, Tensor | float] = {"learning_rate": settings.learning_rate * decay}
 
         set_learning_rate(self.segmenter_optimizer, settings.learning_rate * decay)
@@ -200,8 +201,15 @@ class SegmentationStage(Stage):
             for layer in layers:
                 layer.track_running_stats = True
 
+    def _so_far(self) -> SegmentationNetworks:
+        """Networks to look at while the training runs; while it warms up D1 is untrained and its mask says nothing."""
+        networks = self.averaged(PREVIEW_BATCHES, self.aligned)
+        if not self.aligned:
+            networks.feature_discriminator = None
+        return networks
+
     @torch.no_grad()
-    def averaged(self, batches: int | None = None) -> SegmentationNetworks:
+    def averaged(self, batches: int | None = None, with_mask: bool = True) -> SegmentationNetworks:
         """The networks with averaged weights and with batch-norm statistics that belong to them.
 
         The mean of running statistics is not the statistics of the mean of weights: they are taken anew over slices
@@ -209,13 +217,15 @@ class SegmentationStage(Stage):
 
         Args:
             batches: how many are looked at, all of them where it is not given.
+            with_mask: whether target slices are looked at through the mask.
         """
-        if self.settings.average_decay == 0:
-            return self.average.network
         networks = copy.deepcopy(self.average.network)
+        if self.settings.average_decay == 0:
+            return networks
         of_target = self.adversarial and self.settings.target_statistics
         store, discriminator = (self.target, networks.feature_discriminator) if of_target else (self.source, None)
         layers = [module for module in networks.segmenter.modules() if isinstance(module, nn.BatchNorm2d)]
+        discriminator = discriminator if with_mask else None
         for layer in layers:
             layer.reset_running_stats()
             # the plain mean over batches instead of a moving one
@@ -251,11 +261,11 @@ class SegmentationStage(Stage):
                 getattr(self, name).load_state_dict(state[name])
 
     def validate(self) -> dict[str, float]:
-        return self.validator(self.averaged(PREVIEW_BATCHES)) if self.validator is not None else {}
+        return self.validator(self._so_far()) if self.validator is not None else {}
 
     @torch.no_grad()
     def preview(self, path: Path) -> None:
-        network, count = self.averaged(PREVIEW_BATCHES), len(self.target)
+        network, count = self._so_far(), len(self.target)
         indices = [round((index + 0.5) * count / 4 - 0.5) for index in range(4)]
         images = self.target.images[indices].astype(np.float32)
         with self.fabric.autocast():
