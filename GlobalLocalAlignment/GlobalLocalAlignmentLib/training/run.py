@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from .. import __version__
 from ..bundle import DomainCard, load_bundle, make_card, save_bundle
@@ -24,12 +25,16 @@ from ..slicestore import CaseSlices, SliceStore
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
 from .segmentation import SegmentationNetworks, SegmentationStage, Validate
-from .synthesis import SynthesisStage
+from .slicewise import segmentation_panel
+from .synthesis import SOURCE, TARGET, SynthesisStage, translation_panel
 from .validation import slice_validation
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
 VALIDATION = "validation"
+SAME_MODALITY = " (target)"
+"""Added to the name of the target's modality where it is that of the source."""
+
 LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 
 
@@ -89,17 +94,12 @@ def train(
     resumed, cohorts = configuration is None, None
     if resumed:
         configuration = resume_run(folder)
-    else:
-        refuse_used_folder(folder)
-        resolve_device(configuration.training.device)
-        # nothing is written before the input is known to be good
-        cohorts = _check_cohorts(configuration, EventLog(None, listeners))
-        configuration = _resolve(configuration, cohorts)
-        start_run(folder, configuration)
     device = resolve_device(configuration.training.device)
     precision = resolve_precision(configuration.training.precision, device)
     fabric = make_fabric(device, precision)
     fabric.launch()
+    if not resumed:
+        configuration, cohorts = _begin(folder, configuration, fabric, listeners)
     events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
     started = time.monotonic()
     events.emit(
@@ -123,6 +123,30 @@ def train(
     return model
 
 
+def _begin(
+    folder: Path, configuration: Configuration, fabric: Fabric, listeners: list[Listener] | None
+) -> tuple[Configuration, dict[str, Cohort] | None]:
+    """Check the input and start the run folder: the first process does it, all get its answer.
+
+    Nothing is written before the input is known to be good.
+    """
+    started, cohorts, refused = None, None, None
+    if fabric.is_global_zero:
+        try:
+            refuse_used_folder(folder)
+            cohorts = _check_cohorts(configuration, EventLog(None, listeners))
+            started = _resolve(configuration, cohorts)
+            if started.segmentation.style_transfer and started.synthesis.model is not None:
+                borrow_synthesis(started.synthesis.model, (started.source.modality, started.target.modality))
+            start_run(folder, started)
+        except InputError as error:
+            started, refused = None, error
+    started = fabric.broadcast(started)
+    if started is None:
+        raise refused or InputError(folder, "was not started", "see what the first process says")
+    return started, cohorts
+
+
 class _Run:
     """The steps of a run; each is skipped when an earlier start finished it."""
 
@@ -142,8 +166,12 @@ class _Run:
         run_stage(stage, self.context)
         self.context.fabric.barrier()
         if self.context.fabric.is_global_zero:
-            self._write_model(stage.averaged(), synthesis, source, target)
+            networks = stage.averaged()
+            panel = segmentation_panel(networks, stores.get(VALIDATION, target), self.context.fabric)
+            self._save_panel("segmentation_ours", panel)
+            self._write_model(networks, synthesis, source, target)
             shutil.rmtree(self.slices, ignore_errors=True)
+        self.context.fabric.barrier()
         return self.context.folder / MODEL_NAME
 
     def _stores(self) -> dict[str, SliceStore]:
@@ -176,15 +204,24 @@ class _Run:
     def _synthesis(self, source: SliceStore, target: SliceStore) -> TrainedSynthesis:
         configuration = self.configuration
         modalities = (configuration.source.modality, configuration.target.modality)
+        fabric = self.context.fabric
         if configuration.synthesis.model is not None:
-            return _borrow_synthesis(configuration.synthesis.model, modalities, self.context.fabric.device)
-        stage = SynthesisStage(self.context, source, target)
-        run_stage(stage, self.context)
-        if self.context.fabric.is_global_zero:
-            panels = self.context.folder / "panels"
-            panels.mkdir(exist_ok=True)
-            np.savez_compressed(panels / f"translation_{'_to_'.join(modalities)}.npz", **stage.pictures(6))
-        return TrainedSynthesis(stage.average.network.eval(), modalities, (0, 1))
+            synthesis = borrow_synthesis(configuration.synthesis.model, modalities)
+            synthesis.network.to(fabric.device)
+        else:
+            stage = SynthesisStage(self.context, source, target)
+            run_stage(stage, self.context)
+            synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
+        if fabric.is_global_zero:
+            panel = translation_panel(synthesis.network, synthesis.labels, source, target, fabric)
+            self._save_panel(f"translation_{'_to_'.join(modalities)}", panel)
+        return synthesis
+
+    def _save_panel(self, name: str, panel: dict[str, np.ndarray]) -> None:
+        """Pictures for the report."""
+        folder = self.context.folder / "panels"
+        folder.mkdir(exist_ok=True)
+        np.savez_compressed(folder / f"{name}.npz", **panel)
 
     def _translated(self, synthesis: TrainedSynthesis, source: SliceStore) -> SliceStore:
         """Labelled source slices in the style of the target."""
@@ -280,7 +317,12 @@ class TrainedSynthesis:
         return np.concatenate(parts)
 
 
-def _borrow_synthesis(path: Path, modalities: tuple[str, str], device: torch.device) -> TrainedSynthesis:
+def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesis:
+    """Synthesis network of an earlier model for a run's source and target, in either direction.
+
+    Raises:
+        InputError: the file cannot be used, or its network translates between other modalities.
+    """
     bundle = load_bundle(path)
     known = bundle.card.synthesis_domains
     if bundle.synthesis is None or known is None:
@@ -291,8 +333,13 @@ def _borrow_synthesis(path: Path, modalities: tuple[str, str], device: torch.dev
             f"translates between {' and '.join(known)}, not {' and '.join(modalities)}",
             "train a new one, leave synthesis.model out",
         )
-    labels = (known.index(modalities[0]), known.index(modalities[1]))
-    return TrainedSynthesis(bundle.synthesis.to(device), modalities, labels)
+    if any(name.endswith(SAME_MODALITY) for name in known):
+        raise InputError(
+            path,
+            f"translates between two domains of one modality ({known[0]}), which cannot be told apart by their name",
+            "give source.modality and target.modality names of their own in both runs, with an intensity rule for each",
+        )
+    return TrainedSynthesis(bundle.synthesis, modalities, (known.index(modalities[0]), known.index(modalities[1])))
 
 
 def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
@@ -316,7 +363,7 @@ def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Config
     modalities = {role: cohort.modality for role, cohort in cohorts.items()}
     if modalities["source"] == modalities["target"]:
         # two scanners or sequences of one kind: the synthesis network still needs two names
-        modalities["target"] += " (target)"
+        modalities["target"] += SAME_MODALITY
     changes = {
         role: getattr(configuration, role).model_copy(
             update={"modality": modalities[role], "intensity": cohort.intensity}

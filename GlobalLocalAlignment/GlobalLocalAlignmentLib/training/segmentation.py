@@ -19,6 +19,7 @@ from ..pictures import save_preview
 from ..slicestore import SliceStore
 from .batches import DomainBatches, frozen
 from .engine import RunContext, Stage, WeightAverage, set_learning_rate
+from .slicewise import segment_slices
 
 PREVIEW_BATCHES = 8
 """Batches that give the batch-norm statistics of a preview."""
@@ -263,18 +264,10 @@ class SegmentationStage(Stage):
     def validate(self) -> dict[str, float]:
         return self.validator(self._so_far()) if self.validator is not None else {}
 
-    @torch.no_grad()
     def preview(self, path: Path) -> None:
-        network, count = self._so_far(), len(self.target)
+        networks, count = self._so_far(), len(self.target)
         indices = [round((index + 0.5) * count / 4 - 0.5) for index in range(4)]
         images = self.target.images[indices].astype(np.float32)
-        with self.fabric.autocast():
-            output = network.segmenter(
-                torch.from_numpy(images)[:, None].to(self.fabric.device), network.feature_discriminator
-            )
-        columns = {"image": images}
-        if output.mask is not None:
-            mask = nn.functional.interpolate(output.mask.float(), images.shape[-2:], mode="bilinear")
-            columns["mask"] = mask[:, 0].cpu().numpy()
-        prediction = output.logits.argmax(dim=1).cpu().numpy()
-        save_preview(path, {**columns, "prediction": prediction}, colors=self.colors)
+        classes, mask = segment_slices(networks, images, self.fabric)
+        columns = {"image": images, **({} if mask is None else {"mask": mask}), "prediction": classes}
+        save_preview(path, columns, colors=self.colors)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
 
@@ -124,34 +125,47 @@ class SynthesisStage(Stage):
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.pool.images = state["pool"]
 
-    @torch.no_grad()
     def preview(self, path: Path) -> None:
-        pictures = self.pictures(3)
+        pictures = translation_panel(self.average.network, (SOURCE, TARGET), *self.stores, self.fabric, 3)
         pictures.pop("cases")
         save_preview(path, pictures)
 
-    @torch.no_grad()
-    def pictures(self, count: int) -> dict[str, np.ndarray]:
-        """Slices evenly spread over the source store with all that the network makes of them, and target slices."""
-        network, device = self.average.network, self.fabric.device
-        source, target = (
-            torch.from_numpy(np.asarray(store.images[_spread(len(store), count)], np.float32))[:, None].to(device)
-            for store in self.stores
-        )
-        domain = torch.full((len(source),), SOURCE, device=device)
-        other = torch.full((len(source),), TARGET, device=device)
-        with self.fabric.autocast():
-            content = network.encode(source, domain)
-            translated = network.decode(content, other)
-            results = {
-                "source": source,
-                "translated": translated,
-                "reconstructed": network.decode(content, domain),
-                "cycled": network(translated, other, domain),
-                "target": target,
-            }
-        arrays = {name: picture[:, 0].float().cpu().numpy() for name, picture in results.items()}
-        return {**arrays, "cases": np.array([self.stores[0].cases[i] for i in _spread(len(self.stores[0]), count)])}
+
+@torch.no_grad()
+def translation_panel(
+    network: SynthesisNetwork,
+    labels: tuple[int, int],
+    source: SliceStore,
+    target: SliceStore,
+    fabric: Fabric,
+    count: int = 6,
+) -> dict[str, np.ndarray]:
+    """Slices evenly spread over the source store with all that the network makes of them, and target slices.
+
+    Args:
+        network: in evaluation mode.
+        labels: domain labels of source and target in the network.
+        source, target: slices of the two domains.
+        fabric: device and precision.
+        count: number of slices.
+    """
+    images, wanted = (
+        torch.from_numpy(np.asarray(store.images[_spread(len(store), count)], np.float32))[:, None].to(fabric.device)
+        for store in (source, target)
+    )
+    domain, other = (torch.full((len(images),), label, device=fabric.device) for label in labels)
+    with fabric.autocast():
+        content = network.encode(images, domain)
+        translated = network.decode(content, other)
+        results = {
+            "source": images,
+            "translated": translated,
+            "reconstructed": network.decode(content, domain),
+            "cycled": network(translated, other, domain),
+            "target": wanted,
+        }
+    arrays = {name: picture[:, 0].float().cpu().numpy() for name, picture in results.items()}
+    return {**arrays, "cases": np.array([source.cases[index] for index in _spread(len(source), count)])}
 
 
 class ImagePool:

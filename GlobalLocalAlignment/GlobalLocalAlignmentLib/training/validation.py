@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
 from ..evaluation import dice_score
 from ..slicestore import SliceStore
 from .segmentation import SegmentationNetworks
+from .slicewise import segment_slices
 
 
 def slice_validation(
@@ -28,25 +28,12 @@ def slice_validation(
         batch_size: slices at once.
     """
 
-    @torch.no_grad()
     def validate(networks: SegmentationNetworks) -> dict[str, float]:
         scores: dict[str, list[float]] = defaultdict(list)
         for _, part in store.by_case():
-            predicted = np.concatenate(
-                [
-                    _segment(networks, store.images[part][start : start + batch_size], fabric)
-                    for start in range(0, part.stop - part.start, batch_size)
-                ]
-            )
+            predicted, _ = segment_slices(networks, store.images[part], fabric, batch_size)
             for index, name in enumerate(names, start=1):
                 scores[name].append(dice_score(predicted == index, store.labels[part] == index))
         return {name: float(np.nanmean(values)) for name, values in scores.items() if not np.isnan(values).all()}
 
     return validate
-
-
-def _segment(networks: SegmentationNetworks, images: np.ndarray, fabric: Fabric) -> np.ndarray:
-    batch = torch.from_numpy(images.astype(np.float32))[:, None].to(fabric.device)
-    with fabric.autocast():
-        output = networks.segmenter(batch, networks.feature_discriminator)
-    return output.logits.argmax(dim=1).cpu().numpy()
