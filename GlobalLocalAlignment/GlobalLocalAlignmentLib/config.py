@@ -152,8 +152,9 @@ class Segmentation(Section):
     adversarial weights and the mask grow to their full size during ``ramp`` more. ``mask_target`` is what D1 is
     trained to give on ``target`` (large where the gap is large) or ``source`` features (the printed polarity).
     ``target_statistics`` leaves the running batch-norm statistics to the target path, which is the one prediction
-    takes. ``discriminator_width`` is that of D2; ``feature_discriminator_width`` that of D1, half of the features'
-    channels where it is not given.
+    takes. ``optimizer`` is that of the segmenter: the paper's SGD, or AdamW (betas 0.9 and 0.999; ``momentum`` is then
+    not used), which needs a fraction of the iterations. ``discriminator_width`` is that of D2;
+    ``feature_discriminator_width`` that of D1, half of the features' channels where it is not given.
     """
 
     width: Positive = 64
@@ -163,6 +164,7 @@ class Segmentation(Section):
     discriminator_width: Positive = 64
     iterations: Positive = 40000
     batch_size: Positive = 8
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 2.5e-3
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4

@@ -126,6 +126,12 @@ def test_features_have_the_stride_of_the_configuration(pooling: bool, stride: in
     assert output.mask is None
 
 
+def test_an_untrained_bottleneck_is_its_shortcut():
+    segmenter = DeepLabSegmenter(3, 4, (1, 1, 1, 2))
+    features = torch.randn(2, segmenter.feature_channels, 5, 6)
+    assert torch.equal(segmenter.predictor[0](features), functional.relu(features))
+
+
 def test_feature_discriminator_keeps_the_resolution_and_halves_the_channels():
     network = FeatureDiscriminator(64)
     widths = [layer.out_channels for layer in network.layers if isinstance(layer, torch.nn.Conv2d)]

@@ -22,7 +22,7 @@ from GlobalLocalAlignmentLib.training.checkpoints import load_latest, save_check
 from GlobalLocalAlignmentLib.training.engine import RunContext, WeightAverage
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.run import train
-from GlobalLocalAlignmentLib.training.segmentation import SegmentationStage
+from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks, SegmentationStage
 from GlobalLocalAlignmentLib.training.validation import slice_validation
 
 
@@ -57,6 +57,68 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_never_stopped(
     expected, found = weights(tiny_run / "model.safetensors"), weights(model)
     assert expected.keys() == found.keys()
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_a_run_with_adamw_is_another_one_and_resumes_bit_for_bit_too(
+    tiny_run: Path, tiny_settings: dict, tmp_path: Path
+):
+    settings = configuration(merge(tiny_settings, {"segmentation": {"optimizer": "adamw"}}))
+    expected = weights(train(tmp_path / "whole", settings))
+    with pytest.raises(StopRequested):
+        train(tmp_path / "stopped", settings, stop_asked=StopAfter(10))
+    found = weights(train(tmp_path / "stopped", None))
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    layer = "segmenter.extractor.0.0.weight"
+    assert not torch.equal(expected[layer], weights(tiny_run / "model.safetensors")[layer])
+
+
+def test_a_training_that_ends_before_the_alignment_has_its_strength_is_refused(tiny_settings: dict):
+    with pytest.raises(InputError, match="3 iterations end before warm_up"):
+        configuration(merge(tiny_settings, {"segmentation": {"iterations": 3}}))
+
+
+def test_no_mask_of_an_untrained_d1_is_shown_while_the_training_warms_up(tiny_settings: dict, tmp_path: Path):
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 40)).astype(np.float32)
+    case = CaseSlices("a", images, np.zeros(images.shape, np.uint8), list(range(4)))
+    store = SliceStore.build(tmp_path / "store", iter([case]), (32, 40), labelled=True)
+    context = RunContext(tmp_path, configuration(tiny_settings), make_fabric(torch.device("cpu"), "32"), EventLog(None))
+    shown = []
+
+    def watch(networks: SegmentationNetworks) -> dict[str, float]:
+        shown.append(networks.feature_discriminator is not None)
+        return {}
+
+    stage = SegmentationStage(context, store, store, watch)
+    for iteration in range(4):
+        stage.step(iteration)
+        stage.validate()
+    assert shown == [False, False, True, True]
+    assert stage.averaged().feature_discriminator is not None
+
+
+def test_a_borrowed_synthesis_network_is_refused_before_anything_is_written(
+    tiny_run: Path, tiny_settings: dict, tmp_path: Path
+):
+    damaged = tmp_path / "model.safetensors"
+    damaged.write_bytes((tiny_run / "model.safetensors").read_bytes()[:500])
+    settings = configuration(merge(tiny_settings, {"synthesis": {"model": str(damaged)}}))
+    with pytest.raises(InputError, match="truncated"):
+        train(tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_run_ends_with_panels_of_both_stages(tiny_run: Path, tiny_settings: dict, tmp_path: Path):
+    settings = configuration(merge(tiny_settings, {"synthesis": {"model": str(tiny_run / "model.safetensors")}}))
+    train(tmp_path / "run", settings)
+    with np.load(tmp_path / "run" / "panels" / "segmentation_ours.npz") as panel:
+        assert {key: panel[key].shape for key in panel} == {
+            "image": (2, 32, 40),
+            "mask": (2, 32, 40),
+            "prediction": (2, 32, 40),
+            "cases": (2,),
+        }
+    with np.load(tmp_path / "run" / "panels" / "translation_MR_to_CT.npz") as panel:
+        assert set(panel) == {"source", "translated", "reconstructed", "cycled", "target", "cases"}
 
 
 def test_the_stop_file_stops_with_a_checkpoint_and_resume_takes_it_away(tiny_settings: dict, tmp_path: Path):

@@ -146,5 +146,8 @@ def _initialize_residual(module: nn.Module) -> None:
         for branch in module.branches:
             nn.init.normal_(branch.weight, 0.0, 0.01)
             nn.init.zeros_(branch.bias)
+    elif isinstance(module, Bottleneck):
+        # each bottleneck starts as its shortcut, so that features do not grow from block to block
+        nn.init.zeros_(module.expand[1].weight)
     elif isinstance(module, nn.Conv2d) and module.bias is None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..config import Configuration
+from ..config import Configuration, Segmentation
 from ..losses import adversarial_loss, segmentation_loss
 from ..networks import DeepLabSegmenter, FeatureDiscriminator, OutputDiscriminator
 from ..pictures import save_preview
@@ -78,10 +78,7 @@ class SegmentationStage(Stage):
         segmenter = networks.segmenter.to(memory_format=torch.channels_last)
         self.networks = networks
         self.segmenter, self.segmenter_optimizer = self.fabric.setup(
-            segmenter,
-            torch.optim.SGD(
-                segmenter.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
-            ),
+            segmenter, _segmenter_optimizer(segmenter, settings)
         )
         self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
         self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
@@ -271,3 +268,10 @@ class SegmentationStage(Stage):
         classes, mask = segment_slices(networks, images, self.fabric)
         columns = {"image": images, **({} if mask is None else {"mask": mask}), "prediction": classes}
         save_preview(path, columns, colors=self.colors)
+
+
+def _segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
+    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(segmenter.parameters(), **options)
+    return torch.optim.SGD(segmenter.parameters(), momentum=settings.momentum, **options)
