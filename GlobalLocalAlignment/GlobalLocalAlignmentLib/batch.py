@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .cases import find_volumes
+from .cases import find_volumes, stem
 from .errors import ErrorCollector, InputError
 from .prediction import Outputs, Prediction, Predictor
 from .training.events import EventLog
@@ -32,10 +32,15 @@ def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str,
     return chosen
 
 
+def result_path(output: Path, image: Path, kind: str) -> Path:
+    """``x.nii.gz`` or a series in the folder ``x`` -> ``x_KIND.nii.gz`` in the output folder."""
+    return output / f"{stem(image)}_{kind}{SUFFIX}"
+
+
 def predict_files(
     predictor: Predictor, cases: dict[str, Path], output: Path, outputs: Outputs, events: EventLog
 ) -> dict[str, Prediction]:
-    """Segment each case and write its volumes as NIfTI into the output folder.
+    """Segment each case and write its volumes as NIfTI into the output folder, named after the image.
 
     Returns:
         timing of each case that went well (volumes are dropped once written, so memory does not grow).
@@ -48,7 +53,7 @@ def predict_files(
         prediction = predictor.predict(volume, outputs, report)
         # the label map last: where it is there, the case is whole
         for suffix, result in _volumes(predictor, prediction):
-            write_volume(result, output / f"{name}_{suffix}{SUFFIX}")
+            write_volume(result, result_path(output, cases[name], suffix))
         return prediction.network_seconds
 
     return _for_each(cases, output, "prediction", work, events)
@@ -62,7 +67,7 @@ def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path,
     """
 
     def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
-        write_volume(predictor.synthesize(volume, to, report), output / f"{name}_{to}_style{SUFFIX}")
+        write_volume(predictor.synthesize(volume, to, report), result_path(output, cases[name], f"{to}_style"))
         return 0.0
 
     _for_each(cases, output, "prediction", work, events)

@@ -66,7 +66,7 @@ def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str,
 
 def case_name(path: Path) -> str:
     """File name without suffix and without image or label words at either end: ``image_07.nii.gz`` -> ``07``."""
-    name = _stem(path)
+    name = stem(path)
     while shorter := WORD_AT_AN_END.fullmatch(name):
         name = shorter["after"] or shorter["before"]
     return name
@@ -87,7 +87,7 @@ def _chosen(path: Path, role: Role) -> list[Path]:
     if path.is_file() or _is_series(path):
         return [path]
     volumes = [entry for entry in _visible(path) if _is_volume(entry) or _is_series(entry)]
-    volumes = [entry for entry in volumes if not EXTRA_NAMES.fullmatch(_stem(entry))]
+    volumes = [entry for entry in volumes if not EXTRA_NAMES.fullmatch(stem(entry))]
     labels = [entry for entry in volumes if _named_as_label(entry)]
     if role == "image":
         images = [entry for entry in volumes if entry not in labels]
@@ -96,7 +96,7 @@ def _chosen(path: Path, role: Role) -> list[Path]:
 
 
 def _named_as_label(path: Path) -> bool:
-    parts = re.split(r"[_\-. ]+", _stem(path).lower())
+    parts = re.split(r"[_\-. ]+", stem(path).lower())
     return len(parts) > 1 and (parts[0] in LABEL_WORDS or parts[-1] in LABEL_WORDS)
 
 
@@ -116,7 +116,8 @@ def _is_series(path: Path) -> bool:
     return not any(map(_is_volume, files)) and any(map(is_dicom_file, files))
 
 
-def _stem(path: Path) -> str:
+def stem(path: Path) -> str:
+    """File name without the suffix of a volume; the name of a folder."""
     lowered = path.name.lower()
     for suffix in VOLUME_SUFFIXES:
         if lowered.endswith(suffix):

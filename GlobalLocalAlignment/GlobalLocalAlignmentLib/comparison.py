@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .batch import SUFFIX, predict_files
+from .batch import predict_files, result_path
 from .bundle import load_bundle
 from .cohort import Case, check_cohort, class_indices, map_labels
 from .config import Configuration, Domain, Prediction
@@ -139,7 +139,7 @@ def score_method(
     scores: list[ClassScore] = []
     panels = []
     for case in cases:
-        prediction, truth = read_labelmap(folder / f"{case.name}_segmentation{SUFFIX}"), read_labelmap(case.labelmap)
+        prediction, truth = read_labelmap(result_path(folder, case.image, "segmentation")), read_labelmap(case.labelmap)
         check_same_geometry(truth, prediction)
         labels = map_labels(truth.array, test.label_mapping)
         scores += score_labelmaps(case.name, prediction.array, labels, bundle.card.names, truth.spacing)
@@ -164,14 +164,14 @@ def _panel(case: Case, folder: Path, predictor: Predictor, truth: np.ndarray) ->
 
     limits = intensity_limits(volume.array, card.target.intensity)
     image = grid.extract(limits.scale(grid.from_volume(volume.array)[best : best + 1]), "linear", -1.0)[0]
-    segmented = class_indices(read_labelmap(folder / f"{case.name}_segmentation{SUFFIX}").array, card.labels)
+    segmented = class_indices(read_labelmap(result_path(folder, case.image, "segmentation")).array, card.labels)
     panel = {
         "image": image.numpy(),
         "prediction": cut(segmented, "nearest", 0),
         "truth": cut(class_indices(truth, card.labels), "nearest", 0),
         "cases": case.name,
     }
-    mask = folder / f"{case.name}_feature_mask{SUFFIX}"
+    mask = result_path(folder, case.image, "feature_mask")
     if mask.is_file():
         panel["mask"] = cut(read_volume(mask).array, "linear", 0.0)
     return panel

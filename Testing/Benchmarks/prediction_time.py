@@ -17,7 +17,7 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 from environment import describe
-from GlobalLocalAlignmentLib.batch import predict_files
+from GlobalLocalAlignmentLib.batch import predict_files, result_path
 from GlobalLocalAlignmentLib.bundle import DomainCard, load_bundle, make_card, save_bundle
 from GlobalLocalAlignmentLib.cases import find_volumes
 from GlobalLocalAlignmentLib.config import configuration, load_preset
@@ -50,7 +50,7 @@ def main() -> None:
             kind = "label map and mask" if wanted.feature_mask else "label map"
             whole, networks = np.median(ratios[1:], axis=0)
             print(f"{kind}: {whole:.1f} s, networks alone {networks:.1f} s, ratio {whole / networks:.2f}")
-        _check(images[case], folder / f"{case}_segmentation.nii.gz")
+        _check(images[case], result_path(folder, images[case], "segmentation"))
 
 
 def _untrained(preset: str, path: Path) -> Path:
