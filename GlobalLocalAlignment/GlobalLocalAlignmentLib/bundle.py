@@ -114,17 +114,22 @@ def load_bundle(path: Path) -> Bundle:
     """
     with _open(path) as stream:
         card = _card(path, stream.metadata())
+        settings = card.segmentation
         segmenter = DeepLabSegmenter(
-            len(card.labels) + 1, card.segmentation.width, card.segmentation.blocks, card.segmentation.stem_pooling
+            len(card.labels) + 1,
+            settings.width,
+            settings.blocks,
+            settings.stem_pooling,
+            settings.adversarial == "vanilla",
         )
         wanted: dict[str, nn.Module] = {"segmenter": segmenter}
         if "feature_discriminator" in card.networks:
             wanted["feature_discriminator"] = FeatureDiscriminator(
-                segmenter.feature_channels, card.segmentation.feature_discriminator_width
+                segmenter.feature_channels, settings.feature_discriminator_width
             )
         if "synthesis" in card.networks:
-            settings = card.synthesis
-            wanted["synthesis"] = SynthesisNetwork(settings.width, settings.blocks, settings.hidden)
+            synthesis = card.synthesis
+            wanted["synthesis"] = SynthesisNetwork(synthesis.width, synthesis.blocks, synthesis.hidden)
         for name, network in wanted.items():
             _fill(path, network, name, stream)
     return Bundle(card, segmenter, wanted.get("feature_discriminator"), wanted.get("synthesis"))
@@ -133,8 +138,11 @@ def load_bundle(path: Path) -> Bundle:
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise InputError(path, "there is no such model file", "name a model.safetensors")
-    with open(path, "rb") as stream:
-        start = stream.read(4)
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(4)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
     if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise InputError(
             path, "is a pickled PyTorch file, which could run code", "use the model.safetensors of a training run"

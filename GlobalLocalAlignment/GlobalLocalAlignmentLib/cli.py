@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -16,6 +17,9 @@ from rich.console import Console
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
 from .console import Display, score_table
 from .errors import ExitCode, InputError, StopRequested
+
+UsageError = typer.BadParameter.__base__
+"""What typer raises for words it does not know; it has had several homes, its heir is found at one place."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,6 +78,8 @@ def train(
         settings = gather(preset, config, options, set_ or [])
     with Display(console) as display, CleanStop() as stop:
         run_training(output, settings, [display], stop)
+    if int(os.environ.get("RANK", "0")) > 0:
+        return
     from .report import write_report
 
     report = write_report(output)
@@ -138,7 +144,7 @@ def evaluate(
     """Dice, ASD (two definitions, voxel and mm) and HD95 of each case and structure."""
     from .bundle import read_card
     from .errors import InputErrors
-    from .evaluation import evaluate_folders, summarize, write_scores
+    from .evaluation import evaluate_folders, references_left_out, summarize, write_scores
 
     names = read_card(model).names if model is not None else None
     with Display(console) as display:
@@ -147,6 +153,14 @@ def evaluate(
         write_scores(scores, output)
         print_scores({"": scores}, summarize)
         console.print(f"scores  {output}", markup=False)
+        left_out = references_left_out(predictions, references)
+        if left_out:
+            errors.print(
+                f"warning: {len(left_out)} references have no prediction and no score: {', '.join(left_out)}",
+                markup=False,
+                soft_wrap=True,
+                style="yellow",
+            )
     if failures:
         raise InputErrors(failures)
 
@@ -208,6 +222,10 @@ def print_scores(scores: dict[str, list], summarize: Callable) -> None:
             for method, entries in summaries.items()
         }
         console.print(score_table(title, rows, columns))
+    for method, entries in summaries.items():
+        if entries[-1].empty:
+            name = f"{method.replace('_', ' ')}: " if method else ""
+            console.print(f"{name}{entries[-1].empty} structures were not found at all (Dice 0, no distance)")
 
 
 def _predictor(model: Path, device: str, precision: str, batch_size: int, largest_component: bool):
@@ -275,15 +293,29 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; nothing but the command's own text reaches the screen."""
     try:
-        app(arguments)
+        # without arguments the help is what was asked for
+        app(arguments or ["--help"], standalone_mode=False)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
+    except typer.Abort:
+        errors.print("interrupted", markup=False)
+        return ExitCode.STOPPED
+    except UsageError as error:
+        words = " ".join(["gla", *arguments[:1]]) if error.ctx and error.ctx.parent else "gla"
+        errors.print(
+            f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help",
+            markup=False,
+            soft_wrap=True,
+            style="red",
+        )
+        return ExitCode.INPUT_ERROR
     except InputError as error:
         for line in str(error).splitlines():
             errors.print(f"error: {line}", markup=False, soft_wrap=True, style="red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
-        errors.print("stopped; go on with --resume", markup=False)
+        again = "the same command" if arguments[:1] == ["demo"] else "--resume"
+        errors.print(f"stopped; go on with {again}", markup=False)
         return ExitCode.STOPPED
     except Exception as error:
         return _unexpected(error, arguments)

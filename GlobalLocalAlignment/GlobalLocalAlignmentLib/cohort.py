@@ -15,7 +15,7 @@ from .errors import ErrorCollector, InputError
 from .preprocessing import guess_modality, intensity_limits
 from .slicegrid import SliceGrid
 from .slicestore import CaseSlices, SliceStore
-from .volumes import check_same_geometry, read_labelmap, read_volume
+from .volumes import Volume, check_same_geometry, read_labelmap, read_volume
 
 BLANK_DEVIATION = 1e-3
 """A slice whose scaled values spread less than this shows nothing and teaches nothing."""
@@ -101,12 +101,16 @@ def check_cohort(
     for index, case in enumerate(cases):
         with collector:
             volume = read_volume(case.image)
-            votes[guess_modality(volume.array)] += 1
+            guess = guess_modality(volume.array)
+            votes[guess] += 1
+            modality = guess if domain.modality == "automatic" else domain.modality
+            _refuse_blank(volume, case.image, role, domain.intensity or intensities.get(modality))
             if case.labelmap is not None:
-                values |= _check_labelmap(volume, case.labelmap, domain, labels)
+                values |= _check_labelmap(volume, case.labelmap, role, domain, labels)
         on_case(index + 1, len(cases))
     collector.raise_all()
-    missing = [label.name for label in labels or [] if label.value not in values]
+    # a class that is watched or tested for may be missing there, one that is to be learnt may not
+    missing = [label.name for label in labels or [] if label.value not in values and role == "source"]
     if missing:
         raise InputError(
             f"{role} labels",
@@ -119,7 +123,20 @@ def check_cohort(
     return Cohort(cases, modality, _rule(domain, modality, role, intensities), values)
 
 
-def _check_labelmap(volume, path: Path, domain: Domain, labels: list[Label]) -> set[int]:
+def _refuse_blank(volume: Volume, path: Path, role: str, rule: Intensity | None) -> None:
+    """Raise InputError if the intensity rule leaves nothing to be seen of a volume."""
+    if rule is None:
+        return
+    limits = intensity_limits(volume.array, rule)
+    if limits.scale(volume.array).std() <= BLANK_DEVIATION:
+        raise InputError(
+            path,
+            f"shows nothing between {limits.low:g} and {limits.high:g}, the limits of its intensity rule",
+            f"set {role}.modality or {role}.intensity to what its values are",
+        )
+
+
+def _check_labelmap(volume: Volume, path: Path, role: str, domain: Domain, labels: list[Label]) -> set[int]:
     labelmap = read_labelmap(path)
     check_same_geometry(volume, labelmap)
     found = {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
@@ -128,7 +145,7 @@ def _check_labelmap(volume, path: Path, domain: Domain, labels: list[Label]) -> 
         raise InputError(
             path,
             f"holds label value {unknown[0]}, which no label or mapping knows",
-            f"add it to labels or map it, for example --set source.label_mapping={{{unknown[0]}: 0}}",
+            f"add it to labels or map it, for example --set {role}.label_mapping={{{unknown[0]}: 0}}",
         )
     return found
 

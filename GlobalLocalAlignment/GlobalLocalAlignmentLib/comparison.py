@@ -11,8 +11,9 @@ import numpy as np
 from .batch import predict_files, result_path
 from .bundle import load_bundle
 from .cohort import Case, check_cohort, class_indices, map_labels
-from .config import Configuration, Domain, Prediction
+from .config import Configuration, Domain, Prediction, read_configuration
 from .devices import resolve_device, resolve_precision
+from .errors import InputError
 from .evaluation import ClassScore, read_scores, score_labelmaps, write_scores
 from .prediction import Outputs, Predictor
 from .preprocessing import intensity_limits
@@ -91,11 +92,29 @@ def train_method(
 ) -> Path:
     """Model of one method in ``output/runs/<method>``, from where an earlier call left it; arguments of ``compare``."""
     run = output / "runs" / method
+    settings = method_configuration(configuration, method, output / "runs", target_labelmaps)
+    if (run / CONFIGURATION_NAME).is_file():
+        _refuse_other_settings(run, settings)
+        if not (run / MODEL_NAME).is_file():
+            return train(run, None, listeners, stop_asked)
     if (run / MODEL_NAME).is_file():
         return run / MODEL_NAME
-    resumed = (run / CONFIGURATION_NAME).is_file()
-    settings = None if resumed else method_configuration(configuration, method, output / "runs", target_labelmaps)
     return train(run, settings, listeners, stop_asked)
+
+
+def _refuse_other_settings(run: Path, wanted: Configuration) -> None:
+    """Raise InputError if a run was begun with other settings; where its data lie may have changed."""
+    begun = read_configuration(run)
+    for name in ("plane", "synthesis", "segmentation", "training"):
+        before, now = (getattr(settings, name).model_dump() for settings in (begun, wanted))
+        # which model lends the synthesis network depends on what was trained before, not on what is asked for
+        differing = [key for key in now if key not in ("model", "device", "precision") and before[key] != now[key]]
+        if differing:
+            raise InputError(
+                run,
+                f"was begun with {name}.{differing[0]} {before[differing[0]]}, not {now[differing[0]]}",
+                "choose another output folder, or ask for the same settings",
+            )
 
 
 def score_method(

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
 
@@ -185,6 +185,13 @@ class Segmentation(Section):
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
 
+    @field_validator("blocks")
+    @classmethod
+    def _last_stage_can_be_split(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if blocks[-1] < 2:
+            raise ValueError("the last stage is split between S_E and S_P and needs two bottlenecks")
+        return blocks
+
     @model_validator(mode="after")
     def _alignment_comes_to_full_strength(self) -> Segmentation:
         aligned = self.feature_discriminator or self.output_discriminator
@@ -200,7 +207,7 @@ class Training(Section):
 
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     report_every: Positive = 10
     preview_every: Positive = 500
     checkpoint_every: Positive = 500
@@ -328,13 +335,35 @@ def read_configuration(run: Path) -> Configuration:
 def _setting_error(location: tuple[int | str, ...], kind: str, message: str, value: Any) -> InputError:
     name = ".".join(str(part) for part in location)
     if kind == "extra_forbidden":
-        known = [path for path in setting_names() if path.count(".") == name.count(".")]
-        return InputError(f"setting {name}", f"does not exist{_nearest(name, known)}", "correct its name")
+        return InputError(f"setting {name}", f"does not exist{_nearest_setting(location)}", "correct its name")
     subject = f"setting {name or 'configuration'}"
     if isinstance(value, dict):
         # a rule about several settings of a section: the whole section says nothing
         return InputError(subject, message.removeprefix("Value error, "), "correct one of its values")
     return InputError(subject, f"cannot be {value!r} ({message})", "correct its value")
+
+
+def _nearest_setting(location: tuple[int | str, ...]) -> str:
+    """The same name in another section first, then the most similar one in its own section, then anywhere."""
+    *parents, last = map(str, location)
+    section: type[BaseModel] | None = Configuration
+    for part in parents:
+        # entries of lists and dictionaries are of the section that the field before them names
+        field = section.model_fields.get(part) if section else None
+        section = _section_of(field.annotation) if field else section
+    names = setting_names()
+    twins = [name for name in names if name.rpartition(".")[2] == last]
+    if twins:
+        return f", did you mean {' or '.join(twins)}"
+    siblings = [".".join([*parents, name]) for name in section.model_fields] if section else []
+    return _nearest(".".join([*parents, last]), siblings) or _nearest(".".join([*parents, last]), names)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that a type is, or holds: ``Intensity | None``, ``list[Label]``, ``dict[str, Intensity]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
 
 
 def setting_names(section: type[BaseModel] = Configuration, prefix: str = "") -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .comparison import compare
 from .config import Configuration, Domain, configuration, load_preset, merge
+from .devices import resolve_device
 from .errors import InputError
 from .evaluation import ClassScore
 from .phantom import PHANTOM_LABELS, write_cohort
@@ -16,6 +19,7 @@ from .report.content import read_run
 from .report.figures import segmentation_figure, translation_figure
 from .training.events import Listener
 
+DEMO_NAME = "demo.json"
 TRAINING_CASES, TEST_CASES = 8, 4
 COLORS = {
     "abdomen": ((221, 130, 101), (185, 102, 83), (212, 182, 60), (111, 163, 196)),
@@ -41,9 +45,9 @@ def run_demo(
     """
     if task not in PHANTOM_LABELS:
         raise InputError(f"--task {task}", "is not known", f"choose {' or '.join(PHANTOM_LABELS)}")
+    resolve_device(device)
     data = output / "data"
-    if output.exists() and any(output.iterdir()) and not data.is_dir():
-        raise InputError(output, "is not the folder of a demo", "choose another --output")
+    _begin(output, {"task": task, "seed": seed})
     for name, modality, count, offset in (
         ("source", "MR", TRAINING_CASES, 0),
         ("target", "CT", TRAINING_CASES, 1),
@@ -59,6 +63,21 @@ def run_demo(
     shutil.copyfile(write_report(run), page)
     _write_overviews(run, output)
     return scores, page
+
+
+def _begin(output: Path, asked: dict[str, Any]) -> None:
+    """Make the folder of a demo, or go on with the one that was asked for in the same words."""
+    note = output / DEMO_NAME
+    try:
+        if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+            output.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(asked), encoding="utf-8")
+        begun = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(output, "is not the folder of a demo", "choose another --output") from error
+    if begun != asked:
+        words = ", ".join(f"{name} {value}" for name, value in begun.items())
+        raise InputError(output, f"holds another demo ({words})", "choose another --output, or call it as then")
 
 
 def demo_configuration(data: Path, task: str, seed: int, device: str) -> Configuration:

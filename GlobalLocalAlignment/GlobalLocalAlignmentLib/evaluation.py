@@ -169,6 +169,12 @@ def evaluate_folders(
     return scores, collector.errors
 
 
+def references_left_out(predictions: Path, references: Path) -> list[str]:
+    """Cases with a reference and without a prediction: no score speaks of them."""
+    found = find_volumes([predictions], "labelmap")
+    return [case for case in find_volumes([references], "labelmap") if case not in found]
+
+
 def _names(*labelmaps: np.ndarray) -> dict[int, str]:
     values = set().union(*(np.unique(labels).tolist() for labels in labelmaps)) - {0}
     return {value: f"label {value}" for value in sorted(values)}

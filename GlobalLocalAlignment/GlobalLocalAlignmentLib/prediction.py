@@ -87,8 +87,15 @@ class Predictor:
             on_slices: called with the number of slices done and their number.
 
         Raises:
-            InputError: a style-transferred volume is wanted of a model without a synthesis network.
+            InputError: a style-transferred volume is wanted of a model without a synthesis network, or a feature mask
+                of one without D1.
         """
+        if outputs.feature_mask and self.bundle.feature_discriminator is None:
+            raise InputError(
+                "model",
+                "has no local feature mask, it was trained without D1",
+                "leave out the feature mask or use another model",
+            )
         card = self.bundle.card
         grid = _grid(volume, self.bundle)
         planes = grid.from_volume(volume.array)
@@ -111,7 +118,7 @@ class Predictor:
             if shares is not None:
                 restored[:, 0] += 1 - restored.sum(dim=1)
                 shares[:, part] = restored.movedim(1, 0).cpu().numpy()
-            if mask is not None and output.mask is not None:
+            if mask is not None:
                 full = functional.interpolate(output.mask.float(), images.shape[-2:], mode="bilinear")
                 mask[part] = grid.restore(full, 0.0)[:, 0].cpu().numpy()
             if styled is not None:

@@ -110,12 +110,87 @@ def test_resume_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         ("plane.size=[30,32]", ("plane.size", "multiples of 8")),
         ("segmentation.mask_target=both", ("segmentation.mask_target",)),
         ("training.seed", ("section.key=value",)),
+        ("learning_rate=1", ("did you mean synthesis.learning_rate or segmentation.learning_rate",)),
+        ("source.intensity={rule: window, lo: 1}", ("source.intensity.lo", "did you mean source.intensity.low")),
+        ("intensity_by_modality.CT.hihg=3", ("did you mean intensity_by_modality.CT.high",)),
+        ("segmentation.blocks=[3,4,6,1]", ("segmentation.blocks", "two bottlenecks")),
     ],
 )
 def test_a_wrong_setting_is_named_with_the_nearest_right_one(
     train_arguments: list[str], capsys: pytest.CaptureFixture, change: str, words: tuple[str, ...]
 ):
     fails(capsys, [*train_arguments, "--set", change], *words)
+
+
+def test_a_precision_can_be_given_as_the_number_it_is(train_arguments: list[str]):
+    assert configuration(assignments(["training.precision=32"])).training.precision == "32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train"], ("--output", "see gla train --help")),
+        (["predict", "--batch-size", "0", "-m", "a", "-i", "b", "-o", "c"], ("--batch-size",)),
+        (["segment"], ("segment", "see gla --help")),
+        (["train", "--colour", "red"], ("--colour",)),
+    ],
+)
+def test_words_that_a_command_does_not_know_are_one_line(
+    capsys: pytest.CaptureFixture, arguments: list[str], words: tuple[str, ...]
+):
+    fails(capsys, arguments, *words)
+
+
+def test_without_words_the_help_is_shown(capsys: pytest.CaptureFixture):
+    assert run([]) == 0
+    assert "predict" in capsys.readouterr().out
+
+
+def test_a_volume_that_its_intensity_rule_leaves_blank_is_refused_before_anything_is_written(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    rule = "target.intensity={rule: window, low: -1.0e+9, high: 1.0e+9}"
+    fails(capsys, [*train_arguments, "--set", rule], "shows nothing", "target.intensity", lines=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_references_without_a_prediction_are_named(cohorts: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    labels = cohorts / "target" / "labels"
+    write_volume(read_labelmap(labels / "case_00.nii.gz"), tmp_path / "predictions" / "case_00.nii.gz")
+    arguments = ["evaluate", "--predictions", str(tmp_path / "predictions"), "--references", str(labels)]
+    assert run([*arguments, "-o", str(tmp_path / "scores.csv")]) == 0
+    assert "1 references have no prediction and no score: case_01" in capsys.readouterr().err
+
+
+def test_structures_that_were_not_found_are_counted(cohorts: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    labels = read_labelmap(cohorts / "target" / "labels" / "case_00.nii.gz")
+    found = Volume(np.where(labels.array == 4, 0, labels.array), labels.ijk_to_ras)
+    write_volume(labels, tmp_path / "references" / "case_00.nii.gz")
+    write_volume(found, tmp_path / "predictions" / "case_00.nii.gz")
+    arguments = ["evaluate", "--predictions", str(tmp_path / "predictions"), "-o", str(tmp_path / "scores.csv")]
+    assert run([*arguments, "--references", str(tmp_path / "references")]) == 0
+    assert "1 structures were not found at all" in capsys.readouterr().out
+
+
+def test_a_feature_mask_of_a_model_without_d1_is_refused(
+    train_arguments: list[str], cohorts: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    changes = ["segmentation.style_transfer=false", "segmentation.feature_discriminator=false"]
+    assert run([*train_arguments, *(word for change in changes for word in ("--set", change))]) == 0
+    arguments = ["predict", "-m", str(tmp_path / "run" / "model.safetensors"), "-o", str(tmp_path / "out")]
+    arguments += ["-i", str(cohorts / "target" / "images" / "case_00.nii.gz"), "--feature-mask"]
+    fails(capsys, arguments, "no local feature mask")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_folder_of_another_demo_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "demo.json").write_text('{"task": "abdomen", "seed": 0}')
+    fails(capsys, ["demo", "-o", str(folder), "--seed", "5"], "holds another demo (task abdomen, seed 0)")
+    fails(capsys, ["demo", "-o", str(folder / "demo.json")], "is not the folder of a demo")
+    fails(capsys, ["demo", "-o", str(tmp_path / "new"), "--device", "cuda:77"], "device cuda:77")
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_an_unknown_preset_is_named_with_the_nearest_one(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -162,7 +237,7 @@ def test_a_label_value_that_the_mapping_does_not_know_is_refused_and_can_be_mapp
     labels = read_labelmap(path)
     write_volume(Volume(np.where(labels.array == 4, 77, labels.array).astype(np.uint8), labels.ijk_to_ras), path)
     fails(capsys, use(train_arguments, folder), "label value 77", "source.label_mapping")
-    short = ["--set", "segmentation.style_transfer=false", "--set", "segmentation.iterations=1"]
+    short = ["--set", "segmentation.style_transfer=false"]
     assert run([*use(train_arguments, folder), *short, "--set", "source.label_mapping={77: 4}"]) == 0
 
 

@@ -180,6 +180,19 @@ def test_mask_is_large_where_d1_says_target_after_a_fit():
     assert far > 0.6
 
 
+def test_log_odds_of_a_source_feature_leave_it_as_it_is():
+    class Certain(torch.nn.Module):
+        """Log odds of minus twenty everywhere: source, beyond doubt."""
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features[:, :1] * 0 - 20
+
+    plain, log_odds = (DeepLabSegmenter(3, 4, (1, 1, 1, 2), True, vanilla) for vanilla in (False, True))
+    image = torch.randn(2, 1, 32, 40)
+    assert log_odds(image, Certain()).mask.max() < 1e-6
+    assert plain(image, Certain()).mask.min() > 0.99
+
+
 def test_gradient_reaches_the_extractor_through_the_mask_alone_while_d1_stays_frozen():
     segmenter, discriminator = tiny_segmenter()
     before = copy.deepcopy(discriminator.state_dict())

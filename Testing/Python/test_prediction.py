@@ -55,7 +55,8 @@ def test_the_prediction_takes_the_path_with_the_mask(predictor: Predictor, volum
     plain = load_bundle(tiny_run / "model.safetensors")
     plain.feature_discriminator = None
     shares = [
-        p.predict(volume, EVERYTHING).probabilities[1].array for p in (predictor, Predictor(plain, torch.device("cpu")))
+        p.predict(volume, Outputs(probabilities=True)).probabilities[1].array
+        for p in (predictor, Predictor(plain, torch.device("cpu")))
     ]
     assert not np.allclose(*shares)
 
@@ -111,6 +112,12 @@ def test_one_bad_file_does_not_stop_the_batch_and_leaves_nothing(predictor: Pred
     }  # fmt: skip
     written = read_volume(tmp_path / "out" / "b_feature_mask.nii.gz")
     assert np.allclose(written.ijk_to_ras, volume.ijk_to_ras, atol=1e-4)
+
+
+def test_results_are_named_after_the_file_of_the_image(predictor: Predictor, volume: Volume, tmp_path: Path):
+    write_volume(volume, tmp_path / "image_07.nrrd")
+    predict_files(predictor, choose_cases([tmp_path]), tmp_path / "out", Outputs(), EventLog(None))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["image_07_segmentation.nii.gz"]
 
 
 def test_a_case_that_is_not_there_is_refused(volume: Volume, tmp_path: Path):

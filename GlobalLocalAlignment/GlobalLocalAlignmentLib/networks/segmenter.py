@@ -20,7 +20,7 @@ def local_feature_mask(judgement: Tensor) -> Tensor:
     """tanh(abs(D1(f))), in [0, 1): how far each position of the features is from the source domain.
 
     Args:
-        judgement: D1's output (N, 1, h, w).
+        judgement: D1's distance from the source (N, 1, h, w), 0 where a feature looks like one of the source.
     """
     return torch.tanh(judgement.abs())
 
@@ -81,6 +81,7 @@ class DeepLabSegmenter(nn.Module):
         blocks: bottlenecks of the four stages ((3, 4, 6, 3) for ResNet-50).
         stem_pooling: max pooling after the stem; without it the features have stride 4 instead of 8, which small
             images need.
+        log_odds: D1 was trained with the vanilla loss and gives log odds, whose probability is the distance.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class DeepLabSegmenter(nn.Module):
         width: int = 64,
         blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
         stem_pooling: bool = True,
+        log_odds: bool = False,
     ) -> None:
         super().__init__()
+        self.log_odds = log_odds
         stem: list[nn.Module] = [_convolution(1, width, 7, stride=2), nn.ReLU()]
         if stem_pooling:
             stem.append(nn.MaxPool2d(3, stride=2, padding=1))
@@ -127,7 +130,7 @@ class DeepLabSegmenter(nn.Module):
         judgement, mask, calibrated = None, None, features
         if feature_discriminator is not None:
             judgement = feature_discriminator(features)
-            mask = local_feature_mask(judgement)
+            mask = local_feature_mask(judgement.sigmoid() if self.log_odds else judgement)
             calibrated = features + features * mask_strength * (mask.detach() if detach_mask else mask)
         logits = self.predictor(calibrated)
         logits = functional.interpolate(logits.float(), image.shape[-2:], mode="bilinear", align_corners=False)

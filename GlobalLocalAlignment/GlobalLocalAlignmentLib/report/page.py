@@ -116,7 +116,7 @@ def _header(content: RunContent, title: str) -> str:
         "time": duration(end.get("seconds")) if end else "not finished",
         "device": f"{start.get('device', '')}, {start.get('precision', '')}" if start else "",
         "seed": content.configuration.get("training", {}).get("seed", ""),
-        "model selection": "final iteration, no target label read",
+        "model selection": _selection(content),
     }
     boxes = "".join(
         f"<div><b>{escape(name)}</b>{escape(str(value))}</div>" for name, value in facts.items() if value != ""
@@ -128,6 +128,15 @@ def _header(content: RunContent, title: str) -> str:
     )
     method = '<p class="soft">Global-Local Union Alignment</p>'
     return f'<h1>{escape(title)}</h1>{method}<div class="facts">{boxes}</div><p>{chips}</p>'
+
+
+def _selection(content: RunContent) -> str:
+    roles = {role: content.configuration.get(role) or {} for role in ("source", "target", "validation")}
+    if roles["source"].get("images") and roles["source"].get("images") == roles["target"].get("images"):
+        return "final iteration; trained on labels of the target"
+    if roles["validation"].get("images"):
+        return "final iteration; labels of validation cases were watched, they chose nothing"
+    return "final iteration, no target label read"
 
 
 def _warnings(content: RunContent) -> str:

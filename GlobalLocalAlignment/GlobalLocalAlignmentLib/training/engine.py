@@ -148,7 +148,7 @@ class _Progress:
             raise InputError(
                 f"stage {self.stage.name}",
                 f"{broken[0]} is not a number at iteration {done}",
-                "lower the learning rate and go on from the last checkpoint with --resume",
+                "start anew with a lower learning rate, or in 32 bits with --precision 32",
             )
 
     def elapsed(self) -> float:

@@ -31,7 +31,9 @@ class SegmentationNetworks(nn.Module):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()
         settings, classes = configuration.segmentation, len(configuration.labels) + 1
-        self.segmenter = DeepLabSegmenter(classes, settings.width, settings.blocks, settings.stem_pooling)
+        self.segmenter = DeepLabSegmenter(
+            classes, settings.width, settings.blocks, settings.stem_pooling, settings.adversarial == "vanilla"
+        )
         self.feature_discriminator = (
             FeatureDiscriminator(self.segmenter.feature_channels, settings.feature_discriminator_width)
             if settings.feature_discriminator
