@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,18 @@ def test_training_writes_a_model_and_a_report(train_arguments: list[str], tmp_pa
     assert (tmp_path / "run" / "model.safetensors").is_file()
     assert "Stage two" in (tmp_path / "run" / "report.html").read_text()
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_two_processes_train_one_run(train_arguments: list[str], tmp_path: Path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    short = ["--set", "segmentation.style_transfer=false"]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    command = [*launcher, "-m", "GlobalLocalAlignmentLib", *train_arguments, *short]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    kinds = [json.loads(line)["event"] for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert kinds.count("run_started") == kinds.count("run_finished") == 1
 
 
 def test_the_module_is_a_command_of_its_own():
