@@ -88,7 +88,7 @@ def check_cohort(
 
     Args:
         domain: what is configured.
-        role: ``source`` or ``target``, for messages.
+        role: ``source``, ``target``, ``validation`` or ``test``; every structure must occur in ``source``.
         labels: structures of the labelmaps, an empty list to accept every value, None for a domain without labels.
         intensities: rule of each modality.
         on_case: called with the number of cases done and their number.
