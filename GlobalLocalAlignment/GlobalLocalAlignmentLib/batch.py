@@ -10,6 +10,7 @@ from pathlib import Path
 from .cases import find_volumes, stem
 from .errors import ErrorCollector, InputError
 from .prediction import Outputs, Prediction, Predictor
+from .preprocessing import is_eight_bit_export
 from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
@@ -50,6 +51,7 @@ def predict_files(
     """
 
     def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
+        _warn_of_other_kind(predictor, cases[name], volume, events)
         prediction = predictor.predict(volume, outputs, report)
         # the label map last: where it is there, the case is whole
         for suffix, result in _volumes(predictor, prediction):
@@ -71,6 +73,19 @@ def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path,
         return 0.0
 
     _for_each(cases, output, "prediction", work, events)
+
+
+def _warn_of_other_kind(predictor: Predictor, path: Path, volume: Volume, events: EventLog) -> None:
+    """Say that a volume has the window of an 8-bit export and the training volumes did not, or the other way round."""
+    target, eight_bit = predictor.bundle.card.target, is_eight_bit_export(volume.array)
+    if target.intensity.rule == "window" and eight_bit != target.eight_bit:
+        kinds = ("values in the units of the scanner", "values that an export reduced to 8 bits")
+        this, trained = kinds if target.eight_bit else reversed(kinds)
+        events.emit(
+            "warning",
+            "prediction",
+            message=f"{path.name}: holds {this}, the model was trained on {trained}; look at the result with care",
+        )
 
 
 def _volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Volume]]:

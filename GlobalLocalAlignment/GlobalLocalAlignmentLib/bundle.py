@@ -24,10 +24,14 @@ FORMAT_VERSION = 1
 
 
 class DomainCard(Section):
-    """What a domain's images are and how their values are scaled."""
+    """What a domain's images are and how their values are scaled.
+
+    ``eight_bit``: most of the training volumes were 8-bit exports, whose full range stands for the window.
+    """
 
     modality: str
     intensity: Intensity
+    eight_bit: bool = False
 
 
 class ModelCard(Section):
@@ -35,7 +39,8 @@ class ModelCard(Section):
 
     ``networks`` names what the file holds: ``synthesis``, ``segmenter``, ``feature_discriminator``,
     ``output_discriminator``. ``synthesis_domains`` gives the modality of each domain label of the synthesis network.
-    ``provenance`` tells how it was trained, ``scores`` what was measured.
+    ``provenance`` tells how it was trained. ``scores`` holds, where the training had labelled target cases to watch,
+    the mean Dice of each structure on their slices and the number of these cases; it is empty elsewhere.
     """
 
     format_version: int = FORMAT_VERSION
@@ -115,13 +120,7 @@ def load_bundle(path: Path) -> Bundle:
     with _open(path) as stream:
         card = _card(path, stream.metadata())
         settings = card.segmentation
-        segmenter = DeepLabSegmenter(
-            len(card.labels) + 1,
-            settings.width,
-            settings.blocks,
-            settings.stem_pooling,
-            settings.adversarial == "vanilla",
-        )
+        segmenter = DeepLabSegmenter.of_settings(settings, len(card.labels))
         wanted: dict[str, nn.Module] = {"segmenter": segmenter}
         if "feature_discriminator" in card.networks:
             wanted["feature_discriminator"] = FeatureDiscriminator(
@@ -193,6 +192,7 @@ def make_card(
     target: DomainCard,
     synthesis_domains: tuple[str, str] | None,
     provenance: dict[str, Any],
+    scores: dict[str, Any] | None = None,
 ) -> ModelCard:
     """Card of a finished training. Paths of this computer are left out."""
     return ModelCard(
@@ -205,4 +205,5 @@ def make_card(
         synthesis_domains=synthesis_domains,
         segmentation=configuration.segmentation,
         provenance=provenance,
+        scores=scores or {},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -78,7 +77,9 @@ def train(
         settings = gather(preset, config, options, set_ or [])
     with Display(console) as display, CleanStop() as stop:
         run_training(output, settings, [display], stop)
-    if int(os.environ.get("RANK", "0")) > 0:
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    if rank_zero_only.rank > 0:
         return
     from .report import write_report
 

@@ -12,7 +12,7 @@ import numpy as np
 from .cases import find_volumes, pair_cases
 from .config import Domain, Intensity, Label, Plane
 from .errors import ErrorCollector, InputError
-from .preprocessing import guess_modality, intensity_limits
+from .preprocessing import guess_modality, intensity_limits, is_eight_bit_export
 from .slicegrid import SliceGrid
 from .slicestore import CaseSlices, SliceStore
 from .volumes import Volume, check_same_geometry, read_labelmap, read_volume
@@ -41,12 +41,14 @@ class Cohort:
         modality: as configured or guessed from the values of the majority.
         intensity: the rule for that modality.
         values: label values that occur, after mapping, background left out.
+        eight_bit: whether most volumes are 8-bit exports.
     """
 
     cases: list[Case]
     modality: str
     intensity: Intensity
     values: set[int] = field(default_factory=set)
+    eight_bit: bool = False
 
 
 def select_cases(domain: Domain, role: str, labelled: bool) -> list[Case]:
@@ -97,12 +99,13 @@ def check_cohort(
         InputError: everything that is wrong with any case, one line each.
     """
     cases = select_cases(domain, role, labels is not None)
-    collector, votes, values = ErrorCollector(), Counter(), set()
+    collector, votes, values, exports = ErrorCollector(), Counter(), set(), 0
     for index, case in enumerate(cases):
         with collector:
             volume = read_volume(case.image)
             guess = guess_modality(volume.array)
             votes[guess] += 1
+            exports += is_eight_bit_export(volume.array)
             modality = guess if domain.modality == "automatic" else domain.modality
             _refuse_blank(volume, case.image, role, domain.intensity or intensities.get(modality))
             if case.labelmap is not None:
@@ -120,7 +123,8 @@ def check_cohort(
     if labels is not None and not values:
         raise InputError(f"{role} labels", "hold background alone", "name labelmaps in which structures are drawn")
     modality = votes.most_common(1)[0][0] if domain.modality == "automatic" else domain.modality
-    return Cohort(cases, modality, _rule(domain, modality, role, intensities), values)
+    rule = _rule(domain, modality, role, intensities)
+    return Cohort(cases, modality, rule, values, eight_bit=exports > len(cases) / 2)
 
 
 def _refuse_blank(volume: Volume, path: Path, role: str, rule: Intensity | None) -> None:

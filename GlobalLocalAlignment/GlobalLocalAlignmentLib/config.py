@@ -58,17 +58,21 @@ class Intensity(Section):
     window: ``low``..``high`` in the units of the image.
     percentile_zscore: values cut at ``percentiles``, z-scored, then ``low``..``high`` in standard deviations.
     robust_maximum: zero..the upper one of ``percentiles``.
+    body_median: zero..``high`` times the median of the body.
     """
 
-    rule: Literal["window", "percentile_zscore", "robust_maximum"]
+    rule: Literal["window", "percentile_zscore", "robust_maximum", "body_median"]
     low: float | None = None
     high: float | None = None
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (0.0, 99.8)
 
     @model_validator(mode="after")
     def _has_its_limits(self) -> Intensity:
-        if self.rule != "robust_maximum" and (self.low is None or self.high is None or self.low >= self.high):
+        between = self.rule in ("window", "percentile_zscore")
+        if between and (self.low is None or self.high is None or self.low >= self.high):
             raise ValueError(f"rule {self.rule} needs low and high, low below high")
+        if self.rule == "body_median" and (self.high is None or self.high <= 0):
+            raise ValueError("rule body_median needs high above 0")
         if self.percentiles[0] >= self.percentiles[1]:
             raise ValueError("percentiles must rise")
         return self
@@ -78,7 +82,8 @@ class Domain(Section):
     """One of the two domains: where its volumes are and how their values are scaled.
 
     ``modality`` names an entry of ``intensity_by_modality``; ``automatic`` guesses CT or MR from the values.
-    ``intensity`` overrides what the modality gives. ``include`` and ``exclude`` choose cases by name.
+    ``intensity`` overrides what the modality gives. ``eight_bit`` is found out: whether most volumes are 8-bit exports.
+    ``include`` and ``exclude`` choose cases by name.
     ``label_mapping`` turns values of the label files into values of ``labels`` (0 is background); values it does
     not name stay as they are.
     """
@@ -90,6 +95,7 @@ class Domain(Section):
     exclude: list[str] = []
     label_mapping: dict[int, int] = {}
     intensity: Intensity | None = None
+    eight_bit: bool = False
 
 
 class Augmentation(Section):

@@ -35,15 +35,16 @@ class IntensityLimits:
 def guess_modality(array: np.ndarray) -> str:
     """``CT`` for values in Hounsfield units or an 8-bit export that uses its full range, otherwise ``MR``."""
     sample = _sample(array)
-    return "CT" if _is_eight_bit_export(array) or sample.min() < -200 else "MR"
+    return "CT" if is_eight_bit_export(array) or sample.min() < -200 else "MR"
 
 
 def intensity_limits(array: np.ndarray, intensity: Intensity) -> IntensityLimits:
     """Limits of one volume.
 
     window: the limits of the rule; an 8-bit export was windowed by the program that wrote it, so its own full range
-    is taken instead. percentile_zscore: mean and standard deviation of the values cut at the percentiles. robust
-    maximum: zero to the upper percentile.
+    is taken instead. percentile_zscore: mean and standard deviation of the values cut at the percentiles.
+    robust_maximum: zero to the upper percentile. body_median: zero to a multiple of what most of the body shows, so
+    that a bright stomach or a wide empty margin leaves the other organs as bright as in any other volume.
 
     Args:
         array: (I, J, K) values of the volume.
@@ -51,9 +52,11 @@ def intensity_limits(array: np.ndarray, intensity: Intensity) -> IntensityLimits
     """
     sample = _sample(array).astype(np.float32)
     if intensity.rule == "window":
-        limits = (0.0, 255.0) if _is_eight_bit_export(array) else (intensity.low, intensity.high)
+        limits = (0.0, 255.0) if is_eight_bit_export(array) else (intensity.low, intensity.high)
     elif intensity.rule == "robust_maximum":
         limits = (min(0.0, float(np.percentile(sample, 0.1))), float(np.percentile(sample, intensity.percentiles[1])))
+    elif intensity.rule == "body_median":
+        limits = (0.0, intensity.high * float(np.median(sample[sample > sample.mean() / 2])))
     else:
         cut = np.clip(sample, *np.percentile(sample, intensity.percentiles))
         mean, deviation = float(cut.mean()), float(cut.std())
@@ -65,7 +68,8 @@ def intensity_limits(array: np.ndarray, intensity: Intensity) -> IntensityLimits
     return IntensityLimits(low, high)
 
 
-def _is_eight_bit_export(array: np.ndarray) -> bool:
+def is_eight_bit_export(array: np.ndarray) -> bool:
+    """Whether values fill eight bits, as pictures do that a viewing program wrote with a window of its own."""
     return array.dtype == np.uint8 and int(array.max()) >= 250
 
 

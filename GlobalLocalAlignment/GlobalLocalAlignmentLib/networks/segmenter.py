@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..config import Segmentation
+
 ATROUS_RATES = (6, 12, 18, 24)
 EXPANSION = 4
 """Channels that a bottleneck gives, as a multiple of its inner width."""
@@ -107,6 +109,12 @@ class DeepLabSegmenter(nn.Module):
         self.extractor = nn.Sequential(*stem, *stages[:-1])
         self.predictor = nn.Sequential(stages[-1], AtrousPyramid(channels, classes))
         self.apply(_initialize_residual)
+
+    @classmethod
+    def of_settings(cls, settings: Segmentation, structures: int) -> DeepLabSegmenter:
+        """Segmenter of a configuration or a model card for a number of structures and the background."""
+        vanilla = settings.adversarial == "vanilla"
+        return cls(structures + 1, settings.width, settings.blocks, settings.stem_pooling, vanilla)
 
     def forward(
         self,

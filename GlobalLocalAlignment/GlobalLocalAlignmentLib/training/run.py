@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,14 +163,19 @@ class _Run:
         if settings.style_transfer:
             synthesis = self._synthesis(source, target)
             source = self._translated(synthesis, source)
-        stage = SegmentationStage(self.context, source, target, self._validation(stores))
+        validate = self._validation(stores)
+        stage = SegmentationStage(self.context, source, target, validate)
         run_stage(stage, self.context)
         self.context.fabric.barrier()
         if self.context.fabric.is_global_zero:
             networks = stage.averaged()
             panel = segmentation_panel(networks, stores.get(VALIDATION, target), self.context.fabric)
             self._save_panel("segmentation_ours", panel)
-            self._write_model(networks, synthesis, source, target)
+            scores = {}
+            if validate is not None:
+                watched = len(set(stores[VALIDATION].cases))
+                scores = {"validation_slice_dice": validate(networks), "validation_cases": watched}
+            self._write_model(networks, synthesis, source, target, scores)
             shutil.rmtree(self.slices, ignore_errors=True)
         self.context.fabric.barrier()
         return self.context.folder / MODEL_NAME
@@ -259,6 +265,7 @@ class _Run:
         synthesis: TrainedSynthesis | None,
         source: SliceStore,
         target: SliceStore,
+        scores: dict[str, Any],
     ) -> None:
         configuration, parts = self.configuration, {"segmenter": networks.segmenter}
         for name in ("feature_discriminator", "output_discriminator"):
@@ -267,7 +274,7 @@ class _Run:
         if synthesis is not None:
             parts["synthesis"] = synthesis.network
         domains = {
-            role: DomainCard(modality=domain.modality, intensity=domain.intensity)
+            role: DomainCard(modality=domain.modality, intensity=domain.intensity, eight_bit=domain.eight_bit)
             for role, domain in (("source", configuration.source), ("target", configuration.target))
         }
         provenance = {
@@ -283,7 +290,7 @@ class _Run:
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
         modalities = synthesis.card_domains if synthesis is not None else None
-        card = make_card(configuration, domains["source"], domains["target"], modalities, provenance)
+        card = make_card(configuration, domains["source"], domains["target"], modalities, provenance, scores)
         save_bundle(self.context.folder / MODEL_NAME, card, parts)
 
 
@@ -366,7 +373,11 @@ def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Config
         modalities["target"] += SAME_MODALITY
     changes = {
         role: getattr(configuration, role).model_copy(
-            update={"modality": modalities[role], "intensity": cohort.intensity}
+            update={
+                "modality": modalities[role],
+                "intensity": cohort.intensity,
+                "eight_bit": cohort.eight_bit,
+            }
         )
         for role, cohort in cohorts.items()
     }

@@ -30,17 +30,15 @@ class SegmentationNetworks(nn.Module):
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()
-        settings, classes = configuration.segmentation, len(configuration.labels) + 1
-        self.segmenter = DeepLabSegmenter(
-            classes, settings.width, settings.blocks, settings.stem_pooling, settings.adversarial == "vanilla"
-        )
+        settings, structures = configuration.segmentation, len(configuration.labels)
+        self.segmenter = DeepLabSegmenter.of_settings(settings, structures)
         self.feature_discriminator = (
             FeatureDiscriminator(self.segmenter.feature_channels, settings.feature_discriminator_width)
             if settings.feature_discriminator
             else None
         )
         self.output_discriminator = (
-            OutputDiscriminator(classes, settings.discriminator_width) if settings.output_discriminator else None
+            OutputDiscriminator(structures + 1, settings.discriminator_width) if settings.output_discriminator else None
         )
 
 
