@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_results_are_named_after_the_file_of_the_image(predictor: Predictor, vol
     write_volume(volume, tmp_path / "image_07.nrrd")
     predict_files(predictor, choose_cases([tmp_path]), tmp_path / "out", Outputs(), EventLog(None))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["image_07_segmentation.nii.gz"]
+
+
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_a_volume_of_another_kind_than_the_training_volumes_is_segmented_with_a_warning(
+    predictor: Predictor, volume: Volume, tmp_path: Path, eight_bit: bool
+):
+    export = Volume(np.clip((volume.array + 350) * (255 / 700), 0, 255).astype(np.uint8), volume.ijk_to_ras)
+    write_volume(volume, tmp_path / "in" / "units.nii.gz")
+    write_volume(export, tmp_path / "in" / "export.nii.gz")
+    target = predictor.bundle.card.target.model_copy(update={"eight_bit": eight_bit})
+    card = predictor.bundle.card.model_copy(update={"target": target})
+    other = Predictor(replace(predictor.bundle, card=card), predictor.device)
+    heard: list[dict] = []
+    predict_files(other, choose_cases([tmp_path / "in"]), tmp_path / "out", Outputs(), EventLog(None, [heard.append]))
+    warnings = [entry["message"] for entry in heard if entry["event"] == "warning"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("units.nii.gz: " if eight_bit else "export.nii.gz: ")
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_a_case_that_is_not_there_is_refused(volume: Volume, tmp_path: Path):

@@ -260,6 +260,10 @@ def test_validation_is_recorded_and_changes_no_weight(tiny_run: Path, tiny_setti
     assert all(0 <= value <= 1 for entry in found for value in entry["values"].values())
     expected = weights(tiny_run / "model.safetensors")
     assert all(torch.equal(expected[name], value) for name, value in weights(model).items())
+    scores = read_card(model).scores
+    assert scores["validation_cases"] == 1
+    assert scores["validation_slice_dice"].keys() == found[0]["values"].keys()
+    assert read_card(tiny_run / "model.safetensors").scores == {}
 
 
 def test_validation_gives_the_mean_dice_over_cases(tmp_path: Path):

@@ -60,6 +60,7 @@ class FeatureDiscriminator(nn.Module):
         layers.append(nn.Conv2d(widths[-1], 1, 3, padding=1))
         self.layers = nn.Sequential(*layers)
         self.apply(_initialize_kaiming)
+        _start_undecided(layers[-1])
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, h, w) -> (N, 1, h, w)."""
@@ -83,6 +84,7 @@ class OutputDiscriminator(nn.Module):
         layers.append(nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
         self.apply(_initialize_kaiming)
+        _start_undecided(layers[-1])
 
     def forward(self, probabilities: Tensor) -> Tensor:
         """Class probabilities (N, classes, H, W) -> (N, 1, H/32, W/32), rounded down."""
@@ -96,7 +98,17 @@ def _initialize_normal(module: nn.Module) -> None:
 
 
 def _initialize_kaiming(module: nn.Module) -> None:
-    """Keeps the size of the signal through the layers, so that D1 and D2 tell domains apart from early on."""
+    """Keeps the size of the signal through the layers."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, SLOPE)
         nn.init.zeros_(module.bias)
+
+
+def _start_undecided(last: nn.Conv2d) -> None:
+    """First judgement half way between the two labels, whatever is judged.
+
+    A random last layer judges at random and far from the labels, and the first steps that undo this undo the layers
+    before it: D1 then stays blind for longer than a short training lasts.
+    """
+    nn.init.normal_(last.weight, 0.0, 0.001)
+    nn.init.constant_(last.bias, 0.5)
