@@ -228,3 +228,11 @@ def test_vanilla_adversarial_loss_is_the_log_loss():
     judgement = torch.tensor([0.3, -1.2])
     expected = -torch.log(1 - torch.sigmoid(judgement)).mean()
     assert torch.allclose(adversarial_loss(judgement, 0, "vanilla"), expected)
+
+
+def test_d1_and_d2_start_half_way_between_the_labels_whatever_they_see():
+    features = 5 * torch.rand(2, 32, 13, 16)
+    probabilities = torch.rand(2, 5, 64, 96).softmax(dim=1)
+    for judgement in (FeatureDiscriminator(32)(features), OutputDiscriminator(5)(probabilities)):
+        assert torch.allclose(judgement, torch.full_like(judgement, 0.5), atol=0.1)
+        assert judgement.std() > 0
