@@ -9,6 +9,7 @@ a falling curve.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,9 +200,13 @@ ICONS = {
 
 
 def main() -> None:
-    """Writes all icons to their places in the repository."""
+    """Writes all icons, to their places in the repository if no other folder is given."""
+    parser = argparse.ArgumentParser(description="Draws the icons of the extension.")
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder to write to (default: this repository)")
+    folder = parser.parse_args().output
     for path, draw in ICONS.items():
-        icon(draw()).save(ROOT / path, optimize=True)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        icon(draw()).save(folder / path, optimize=True)
 
 
 if __name__ == "__main__":
