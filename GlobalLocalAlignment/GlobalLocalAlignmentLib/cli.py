@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
-from .console import Display, score_table
+from .console import Display, JsonLines, score_table
 from .errors import ExitCode, InputError, StopRequested
 
 UsageError = typer.BadParameter.__base__
@@ -24,10 +24,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train a segmenter for one modality from labels of another, and segment with it.",
 )
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+watched_by_program = False
+"""Whether progress goes out as JSON lines; ``--events`` sets it."""
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 ModelOption = Annotated[Path, typer.Option("--model", "-m", help="model.safetensors of a training run.")]
@@ -36,6 +38,17 @@ CaseOption = Annotated[list[str], typer.Option("--case", help="Only this case; r
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, 32 or bf16.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Slices at once.")]
+
+
+@app.callback()
+def common(
+    events: Annotated[
+        bool, typer.Option("--events", help="Progress as JSON lines on standard output, for programs that watch.")
+    ] = False,
+) -> None:
+    """Train a segmenter for one modality from labels of another, and segment with it."""
+    global watched_by_program
+    watched_by_program = events
 
 
 @app.command()
@@ -75,7 +88,7 @@ def train(
         }
         options["training"] = {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
         settings = gather(preset, config, options, set_ or [])
-    with Display(console) as display, CleanStop() as stop:
+    with _display() as display, CleanStop() as stop:
         run_training(output, settings, [display], stop)
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -107,7 +120,7 @@ def predict(
 
     cases = choose_cases(input_, case)
     predictor = _predictor(model, device, precision, batch_size, largest_component)
-    with Display(console) as display:
+    with _display() as display:
         predict_files(predictor, cases, output, Outputs(feature_mask, probabilities, synthesized), _events(display))
     console.print(f"{len(cases)} segmented into {output}", markup=False)
 
@@ -130,7 +143,7 @@ def synthesize(
         raise InputError(f"--to {to}", "is not a domain", "choose source or target")
     cases = choose_cases(input_, case)
     predictor = _predictor(model, device, precision, batch_size, False)
-    with Display(console) as display:
+    with _display() as display:
         synthesize_files(predictor, cases, output, to, _events(display))
     console.print(f"{len(cases)} written into {output}", markup=False)
 
@@ -148,7 +161,7 @@ def evaluate(
     from .evaluation import evaluate_folders, references_left_out, summarize, write_scores
 
     names = read_card(model).names if model is not None else None
-    with Display(console) as display:
+    with _display() as display:
         scores, failures = evaluate_folders(predictions, references, names, _case_progress(display))
     if scores:
         write_scores(scores, output)
@@ -196,7 +209,7 @@ def demo(
     """The whole job on phantoms: train, segment, evaluate, report."""
     from .demo import run_demo
 
-    with Display(console) as display, CleanStop() as stop:
+    with _display() as display, CleanStop() as stop:
         scores, page = run_demo(output, task, seed, device, [display], stop)
     from .evaluation import summarize
 
@@ -240,13 +253,17 @@ def _predictor(model: Path, device: str, precision: str, batch_size: int, larges
     return Predictor(load_bundle(model), chosen, resolve_precision(precision, chosen), batch_size, largest_component)
 
 
-def _events(display: Display):
+def _display() -> Display | JsonLines:
+    return JsonLines() if watched_by_program else Display(console)
+
+
+def _events(display: Display | JsonLines):
     from .training.events import EventLog
 
     return EventLog(None, [display])
 
 
-def _case_progress(display: Display) -> Callable[[int, int], None]:
+def _case_progress(display: Display | JsonLines) -> Callable[[int, int], None]:
     import time
 
     events, started = _events(display), time.monotonic()
@@ -294,6 +311,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; nothing but the command's own text reaches the screen."""
     try:
+        arguments = from_files(arguments)
         # without arguments the help is what was asked for
         app(arguments or ["--help"], standalone_mode=False)
     except SystemExit as leaving:
@@ -302,7 +320,7 @@ def run(arguments: list[str]) -> int:
         errors.print("interrupted", markup=False)
         return ExitCode.STOPPED
     except UsageError as error:
-        words = " ".join(["gla", *arguments[:1]]) if error.ctx and error.ctx.parent else "gla"
+        words = f"gla {_command(arguments)}" if error.ctx and error.ctx.parent else "gla"
         errors.print(
             f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help",
             markup=False,
@@ -315,12 +333,35 @@ def run(arguments: list[str]) -> int:
             errors.print(f"error: {line}", markup=False, soft_wrap=True, style="red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
-        again = "the same command" if arguments[:1] == ["demo"] else "--resume"
+        again = "the same command" if _command(arguments) == "demo" else "--resume"
         errors.print(f"stopped; go on with {again}", markup=False)
         return ExitCode.STOPPED
     except Exception as error:
         return _unexpected(error, arguments)
     return ExitCode.DONE
+
+
+def _command(arguments: list[str]) -> str:
+    return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def from_files(arguments: list[str]) -> list[str]:
+    """Arguments with the lines of a file in the place of ``@FILE``, for calls too long or too odd for a command line.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    expanded: list[str] = []
+    for argument in arguments:
+        if not argument.startswith("@"):
+            expanded.append(argument)
+            continue
+        path = Path(argument[1:])
+        try:
+            expanded += path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(path, f"cannot be read ({error})", "write one argument a line in UTF-8") from error
+    return expanded
 
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:

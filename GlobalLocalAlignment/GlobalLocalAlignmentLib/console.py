@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -16,6 +17,20 @@ PLAIN_INTERVAL = 15.0
 
 QUIET_SECONDS = 2.0
 """Work that is done sooner shows no bar."""
+
+
+class JsonLines:
+    """Listener that prints each event as a line of JSON, for programs that watch; used as ``Display`` is."""
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, entry: dict[str, Any]) -> None:
+        """Print one event at once."""
+        print(json.dumps(entry), flush=True)
 
 
 class Display:

@@ -350,3 +350,30 @@ def test_an_unreadable_settings_file_is_refused(tmp_path: Path):
     path.write_text("a: [1")
     with pytest.raises(InputError, match="cannot be read as JSON or YAML"):
         load_file(path)
+
+
+def test_progress_goes_out_as_json_lines_for_a_program_that_watches(
+    tiny_run: Path, cohorts: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    model, images = str(tiny_run / "model.safetensors"), str(cohorts / "target" / "images")
+    call = ["predict", "-m", model, "-i", images, "-o", str(tmp_path / "out"), "--device", "cpu"]
+    assert run(["--events", *call]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    entries = [json.loads(line) for line in lines]
+    assert entries[0]["event"] == "stage_started" and entries[-1]["event"] == "stage_finished"
+    assert {"iteration", "of", "seconds_left"} <= entries[1].keys()
+    # the next call is for a person again
+    assert run(call) == 0
+    assert "{" not in capsys.readouterr().out
+
+
+def test_arguments_are_read_from_a_file_one_a_line(
+    tiny_run: Path, cohorts: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    folder = tmp_path / "Ergebnisse für Müller"
+    call = ["predict", "-m", tiny_run / "model.safetensors", "-i", cohorts / "target" / "images", "-o", folder]
+    file = tmp_path / "call.txt"
+    file.write_text("\n".join(map(str, call)), encoding="utf-8")
+    assert run([f"@{file}", "--device", "cpu"]) == 0
+    assert len(list(folder.iterdir())) == 2
+    fails(capsys, [f"@{tmp_path / 'nothing.txt'}"], "nothing.txt")
