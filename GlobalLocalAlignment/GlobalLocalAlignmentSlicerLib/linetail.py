@@ -1,0 +1,57 @@
+"""The lines of a file that another process is writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 16
+
+
+class LineTail:
+    """Reads a growing file line by line, a bounded amount at a time.
+
+    Half a line is kept until its end is written. A file that is not there yet, or that cannot be read at the moment,
+    has no lines.
+
+    Args:
+        path: UTF-8 text; bytes that are none are shown as replacement characters.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._place, self._rest = 0, b""
+
+    def read(self, most: int, atEnd: bool = False) -> list[str]:
+        """The next lines that are not blank.
+
+        Args:
+            most: no more than so many; the others come with the next call.
+            atEnd: nothing more will be written, so that a last line without an end is a line too.
+        """
+        lines: list[str] = []
+        while len(lines) < most:
+            line, separator, rest = self._rest.partition(b"\n")
+            if separator:
+                self._rest = rest
+            else:
+                chunk = self._chunk()
+                self._rest += chunk
+                if chunk:
+                    continue
+                if not atEnd or not self._rest:
+                    break
+                line, self._rest = self._rest, b""
+            text = line.decode("utf-8", errors="replace").rstrip("\r")
+            if text.strip():
+                lines.append(text)
+        return lines
+
+    def _chunk(self) -> bytes:
+        try:
+            with open(self.path, "rb") as stream:
+                stream.seek(self._place)
+                chunk = stream.read(CHUNK_BYTES)
+        except OSError:
+            return b""
+        self._place += len(chunk)
+        return chunk
