@@ -1,0 +1,141 @@
+"""What a run folder says about a training: read while it grows, and again in a later session."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .backgroundprocess import parseEvent
+from .linetail import LineTail
+
+EVENTS_NAME, CONFIGURATION_NAME, MODEL_NAME, STOP_NAME = "events.jsonl", "config.json", "model.safetensors", "stop"
+KNOWN_SCHEMA = 1
+LINES_A_POLL = 500
+
+Curve = list[tuple[int, float]]
+
+
+@dataclass
+class RunState:
+    """Everything that is shown of a training.
+
+    Attributes:
+        status: ``new``, ``running``, ``stopped``, ``failed`` or ``finished``, as the run itself has said last.
+        stage: name of the stage that spoke last.
+        iteration: done in this stage.
+        of: iterations of this stage, 0 while unknown.
+        rate: iterations a second.
+        secondsLeft: in this stage.
+        device: what the training runs on.
+        message: last warning or error.
+        curves: by stage and name, (iteration, value) in rising order.
+        previews: newest picture of each stage.
+        newer: the run was written by a newer version, whose events may mean something else.
+    """
+
+    status: str = "new"
+    stage: str = ""
+    iteration: float = 0
+    of: int = 0
+    rate: float = 0.0
+    secondsLeft: float | None = None
+    device: str = ""
+    message: str = ""
+    curves: dict[str, dict[str, Curve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    previews: dict[str, Path] = field(default_factory=dict)
+    newer: bool = False
+
+
+class RunWatcher:
+    """Follows the events of a run folder, wherever the process that writes them was started.
+
+    Args:
+        folder: the run folder; it may still be empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = RunState()
+        self._tail = LineTail(folder / EVENTS_NAME)
+
+    @property
+    def model(self) -> Path | None:
+        """The trained model, None while there is none."""
+        path = self.folder / MODEL_NAME
+        return path if path.is_file() else None
+
+    def poll(self) -> bool:
+        """Read what is new; whether there was anything. A long run is read over several calls."""
+        lines = self._tail.read(LINES_A_POLL)
+        for line in lines:
+            event = parseEvent(line)
+            if event is not None:
+                self._take(event)
+        return bool(lines)
+
+    def configuration(self) -> dict[str, Any]:
+        """Settings of the run, empty where they cannot be read."""
+        try:
+            content = json.loads((self.folder / CONFIGURATION_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def askToStop(self) -> None:
+        """Ask for a clean stop after the current iteration, in whichever process the training runs.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        (self.folder / STOP_NAME).touch()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        state, kind = self.state, event["event"]
+        state.newer = state.newer or _number(event.get("schema"), 0) > KNOWN_SCHEMA
+        state.stage = str(event.get("stage", state.stage))
+        if kind in ("run_started", "stage_started", "progress"):
+            state.status = "running"
+        if kind == "run_started":
+            state.device, state.message = str(event.get("device", "")), ""
+        elif kind == "stage_started":
+            state.iteration, state.of = _number(event.get("iteration"), 0), int(_number(event.get("of"), 0))
+            state.secondsLeft = None
+        elif kind == "progress":
+            state.iteration, state.of = _number(event.get("iteration"), 0), int(_number(event.get("of"), 0))
+            state.rate = _number(event.get("rate"), 0.0)
+            state.secondsLeft = _number(event.get("seconds_left"), None)
+            self._extend(event, "")
+        elif kind == "validation":
+            self._extend(event, "Dice ")
+        elif kind == "preview":
+            self._preview(event)
+        elif kind in ("warning", "failed"):
+            state.message = str(event.get("message", ""))
+        if kind in ("failed", "stopped"):
+            state.status = kind
+        elif kind == "run_finished":
+            state.status, state.secondsLeft = "finished", 0.0
+
+    def _extend(self, event: dict[str, Any], prefix: str) -> None:
+        values, iteration = event.get("values"), int(_number(event.get("iteration"), 0))
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if not isinstance(value, (int, float)):
+                continue
+            curve = self.state.curves[self.state.stage][prefix + name]
+            # a run that was killed does the iterations since its last checkpoint once more
+            while curve and curve[-1][0] >= iteration:
+                curve.pop()
+            curve.append((iteration, float(value)))
+
+    def _preview(self, event: dict[str, Any]) -> None:
+        path = (self.folder / str(event.get("file", ""))).resolve()
+        # a run folder may come from anywhere: nothing outside it is opened
+        if path.is_relative_to(self.folder.resolve()) and path.suffix == ".png":
+            self.state.previews[self.state.stage] = path
+
+
+def _number(value: Any, otherwise: Any) -> Any:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else otherwise
