@@ -1,0 +1,165 @@
+"""Results of the core as nodes of the scene, beside the volume they belong to.
+
+A result is found again by its reference to the volume and by its kind, so that segmenting once more replaces it. Nodes
+that the user made carry neither and are never touched, unless the user chooses one for the result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .modelcard import ModelCard
+from .volumefiles import ijkToRas
+
+INPUT_ROLE = "GlobalLocalAlignment.Input"
+KIND_ATTRIBUTE = "GlobalLocalAlignment.Kind"
+SEGMENT_TAG = "GlobalLocalAlignment.LabelValue"
+SEGMENTATION, FEATURE_MASK, SYNTHESIZED = "segmentation", "feature mask", "source style"
+PERCEPTUAL_COLORS = ("Inferno", "Magma", "Plasma", "Viridis")
+"""Colour tables with an even rise of brightness, in order of preference."""
+
+
+def probabilityKind(name: str) -> str:
+    """Kind of the probability map of a structure."""
+    return f"probability of {name}"
+
+
+def findResult(volumeNode: Any, kind: str) -> Any | None:
+    """The result of this kind that belongs to a volume, None where there is none."""
+    import slicer
+
+    className = "vtkMRMLSegmentationNode" if kind == SEGMENTATION else "vtkMRMLScalarVolumeNode"
+    for node in slicer.util.getNodesByClass(className):
+        if node.GetAttribute(KIND_ATTRIBUTE) == kind and node.GetNodeReferenceID(INPUT_ROLE) == volumeNode.GetID():
+            return node
+    return None
+
+
+def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segmentationNode: Any | None = None) -> Any:
+    """Bring a label map into the scene as a segmentation with the names, colours and terminology of the card.
+
+    Args:
+        volumeNode: the volume that was segmented.
+        labels: (K, J, I) label values of the card, 0 for background.
+        card: the model's.
+        segmentationNode: node that the user chose; segments of an earlier result in it are replaced, others stay.
+
+    Returns:
+        the segmentation node.
+    """
+    import vtk
+
+    node = segmentationNode or findResult(volumeNode, SEGMENTATION) or _newResult(volumeNode, SEGMENTATION)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    segmentation = node.GetSegmentation()
+    for segmentId in list(segmentation.GetSegmentIDs()):
+        if _tag(segmentation.GetSegment(segmentId)):
+            segmentation.RemoveSegment(segmentId)
+    present = set(np.unique(labels).tolist())
+    identifiers = vtk.vtkStringArray()
+    for label in card.labels:
+        identifier = segmentation.AddEmptySegment(
+            segmentation.GenerateUniqueSegmentID(label.name), label.name, [part / 255 for part in label.color]
+        )
+        segment = segmentation.GetSegment(identifier)
+        segment.SetTag(SEGMENT_TAG, str(label.value))
+        if label.terminology:
+            segment.SetTerminology(label.terminology)
+        if label.value in present:
+            identifiers.InsertNextValue(identifier)
+    if identifiers.GetNumberOfValues():
+        _fill(node, volumeNode, _inOrder(labels, card), identifiers)
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    return node
+
+
+def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
+    """Bring a volume that the core made into the scene.
+
+    Args:
+        volumeNode: the volume that it was made from.
+        array: (K, J, I) values.
+        kind: ``FEATURE_MASK``, ``SYNTHESIZED`` or a ``probabilityKind``.
+    """
+    import slicer
+
+    node = findResult(volumeNode, kind) or _newResult(volumeNode, kind)
+    slicer.util.updateVolumeFromArray(node, array)
+    _placeLike(node, volumeNode)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    if kind == SYNTHESIZED:
+        display.AutoWindowLevelOn()
+    else:
+        # both are shares between 0 and 1: the same colour means the same in every volume
+        display.AutoWindowLevelOff()
+        display.SetWindowLevelMinMax(0.0, 1.0)
+        colors = perceptualColors()
+        if colors is not None:
+            display.SetAndObserveColorNodeID(colors.GetID())
+    return node
+
+
+def perceptualColors() -> Any | None:
+    """Slicer's colour table with an even rise of brightness, None in a Slicer without one."""
+    import slicer
+
+    for name in PERCEPTUAL_COLORS:
+        for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+            if node.GetName() == name:
+                return node
+    return None
+
+
+def _newResult(volumeNode: Any, kind: str) -> Any:
+    import slicer
+
+    className = "vtkMRMLSegmentationNode" if kind == SEGMENTATION else "vtkMRMLScalarVolumeNode"
+    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {kind}")
+    node = slicer.mrmlScene.AddNewNodeByClass(className, name)
+    node.SetAttribute(KIND_ATTRIBUTE, kind)
+    node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    return node
+
+
+def _placeLike(node: Any, volumeNode: Any) -> None:
+    """Give a volume node the very grid and the transform of another one."""
+    import slicer
+
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRas(volumeNode)))
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+
+
+def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
+    """Label values as positions in the card from 1, so that they rise in the order of the segments."""
+    positions = np.zeros(256, np.uint8)
+    for position, label in enumerate(card.labels, start=1):
+        positions[label.value] = position
+    return positions[labels]
+
+
+def _fill(node: Any, volumeNode: Any, labels: np.ndarray, identifiers: Any) -> None:
+    """Put the voxels of rising label values into segments in their order."""
+    import slicer
+
+    labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        labelmap.SetHideFromEditors(True)
+        slicer.util.updateVolumeFromArray(labelmap, labels)
+        labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRas(volumeNode)))
+        slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, node, identifiers)
+    finally:
+        slicer.mrmlScene.RemoveNode(labelmap)
+
+
+def _tag(segment: Any) -> str:
+    import vtk
+
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(SEGMENT_TAG, value) else ""

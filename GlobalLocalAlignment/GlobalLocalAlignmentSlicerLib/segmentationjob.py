@@ -1,0 +1,220 @@
+"""Segmenting volumes of the scene: files for the core, its call in the background, its results per volume.
+
+Pure bookkeeping: which node becomes which file, and which file or message belongs to which node. The nodes themselves
+are read and written by ``volumefiles`` and ``results``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .backgroundprocess import BackgroundProcess, StartTimer
+
+STOPPED, FAILED = "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class SegmentationOptions:
+    """What the user chose for a segmentation.
+
+    Attributes:
+        model: the model file.
+        featureMask: also the local feature mask.
+        synthesized: also the volume in the style of the source.
+        probabilities: also a probability map of each structure.
+        largestComponent: keep the largest part of each structure alone.
+        batchSize: slices at once.
+        device: as the core names it.
+        precision: as the core names it.
+    """
+
+    model: Path
+    featureMask: bool = False
+    synthesized: bool = False
+    probabilities: bool = False
+    largestComponent: bool = False
+    batchSize: int = 16
+    device: str = "auto"
+    precision: str = "auto"
+
+    def arguments(self, images: Path, output: Path) -> list[str]:
+        """Words of the core's command."""
+        words = ["predict", "--model", str(self.model), "--input", str(images), "--output", str(output)]
+        words += ["--device", self.device, "--precision", self.precision, "--batch-size", str(self.batchSize)]
+        switches = {
+            "--feature-mask": self.featureMask,
+            "--synthesized": self.synthesized,
+            "--probabilities": self.probabilities,
+            "--largest-component": self.largestComponent,
+        }
+        return words + [name for name, on in switches.items() if on]
+
+
+@dataclass
+class SegmentationOutcome:
+    """What became of the volumes.
+
+    Attributes:
+        files: by volume and kind of result (``segmentation``, ``feature_mask``, ...), only of whole cases.
+        messages: by volume, why there is no result.
+        problem: what went wrong as a whole, empty where nothing did.
+        stopped: the user ended it.
+    """
+
+    files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+    stopped: bool = False
+
+
+class SegmentationJob:
+    """One call of the core for one or more volumes.
+
+    Args:
+        options: what the user chose.
+        onProgress: called with the share that is done, 0 to 1, and the seconds left, None while unknown.
+        onText: called with each line for the log.
+        onFinished: called once with the outcome; the files are there until it returns.
+        startTimer: see ``BackgroundProcess``.
+        python: see ``BackgroundProcess``.
+
+    Attributes:
+        folder: temporary, from ``prepare`` to ``discard``.
+    """
+
+    def __init__(
+        self,
+        options: SegmentationOptions,
+        onProgress: Callable[[float, float | None], None],
+        onText: Callable[[str], None],
+        onFinished: Callable[[SegmentationOutcome], None],
+        startTimer: StartTimer | None = None,
+        python: str | None = None,
+    ) -> None:
+        self.options, self.onProgress, self.onText, self.onFinished = options, onProgress, onText, onFinished
+        self._startTimer, self._python = startTimer, python
+        self.folder: Path | None = None
+        self._process: BackgroundProcess | None = None
+        self._volumes: dict[str, str] = {}
+        self._warnings: list[str] = []
+        self._errors: list[str] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether ``onFinished`` is still to come."""
+        return self._process is not None and self._process.running
+
+    def prepare(self) -> None:
+        """Make the temporary folder; ``imagePath`` names files in it.
+
+        Raises:
+            OSError: there is no place for it.
+        """
+        self.folder = Path(tempfile.mkdtemp(prefix="gla-"))
+        (self.folder / "images").mkdir()
+
+    def imagePath(self, identifier: str) -> Path:
+        """Where the image of a volume goes: a short name of plain letters, whatever the volume is called.
+
+        Args:
+            identifier: what names the volume in the outcome, for example the ID of its node.
+        """
+        name = f"case{len(self._volumes):04d}"
+        self._volumes[name] = identifier
+        return self.folder / "images" / f"{name}.nrrd"
+
+    def start(self) -> None:
+        """Start the core on all images that were written.
+
+        Raises:
+            OSError: the process cannot be started; nothing is left behind.
+        """
+        call = self.folder / "call.txt"
+        output = self.folder / "results"
+        try:
+            words = self.options.arguments(self.folder / "images", output)
+            call.write_text("\n".join(words), encoding="utf-8")
+            self._process = BackgroundProcess(
+                ["--events", f"@{call}"],
+                self.folder / "output.txt",
+                self._take,
+                self._hear,
+                self._finish,
+                startTimer=self._startTimer,
+                python=self._python,
+            )
+            self._process.start()
+        except OSError:
+            self._process = None
+            self.discard()
+            raise
+
+    def poll(self) -> None:
+        """What the timer calls."""
+        if self._process is not None:
+            self._process.poll()
+
+    def stop(self) -> None:
+        """End the core; volumes that are done are kept."""
+        if self._process is not None:
+            self._process.stop()
+
+    def discard(self) -> None:
+        """Remove the temporary folder with the images of the patients in it."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "progress" and event.get("of"):
+            self.onProgress(float(event["iteration"]) / float(event["of"]), event.get("seconds_left"))
+        elif event["event"] == "failed":
+            self._errors.append(str(event.get("message", "")))
+        elif event["event"] == "warning":
+            self.onText(self._named(str(event.get("message", ""))))
+
+    def _hear(self, line: str) -> None:
+        if line.startswith("error: "):
+            self._errors.append(line.removeprefix("error: "))
+        self.onText(self._named(line))
+
+    def _finish(self, code: int) -> None:
+        stopped = self._process.stopAsked
+        outcome = SegmentationOutcome(stopped=stopped)
+        for name, identifier in self._volumes.items():
+            files = self._results(name)
+            if "segmentation" in files:
+                outcome.files[identifier] = files
+                continue
+            own = [error for error in self._errors if name in error]
+            outcome.messages[identifier] = self._named(own[0]) if own else (STOPPED if stopped else FAILED)
+        general = [error for error in self._errors if not any(name in error for name in self._volumes)]
+        if code != 0 and not stopped and not outcome.files:
+            outcome.problem = general[0] if general else _reason(code) if not self._errors else ""
+        try:
+            self.onFinished(outcome)
+        finally:
+            self.discard()
+
+    def _results(self, name: str) -> dict[str, Path]:
+        """Files of a case by kind; the core writes the segmentation last, so with it the case is whole."""
+        found = (self.folder / "results").glob(f"{name}_*.nii.gz")
+        return {path.name.removeprefix(f"{name}_").removesuffix(".nii.gz"): path for path in found}
+
+    def _named(self, text: str) -> str:
+        """Text with the identifiers of the volumes in the place of the files that only the core knows."""
+        pattern = r"\S*?(case\d{4})(?:_\w+)?\.(?:nrrd|nii\.gz)"
+        return re.sub(pattern, lambda match: self._volumes.get(match[1], match[0]), text)
+
+
+def _reason(code: int) -> str:
+    if code in (-9, 137):
+        return "the process was ended from outside, most often because memory ran out; lower the batch size"
+    if code < 0:
+        return f"the process was ended by signal {-code}"
+    return f"the process ended with exit code {code}; the log has the details"

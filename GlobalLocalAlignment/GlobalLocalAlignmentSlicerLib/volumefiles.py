@@ -1,0 +1,76 @@
+"""Volumes of the scene as files for the core, and the core's files as arrays that fit them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+ORTHOGONAL_TOLERANCE = 1e-3
+
+
+class VolumeFileError(Exception):
+    """A volume that cannot be handed to the core or taken from it, in one line for the user."""
+
+
+def writeVolume(node: Any, path: Path) -> None:
+    """Write a scalar volume or labelmap node, without a transform that it is under, whatever the node's own file is.
+
+    Args:
+        node: vtkMRMLScalarVolumeNode or vtkMRMLLabelMapVolumeNode.
+        path: NRRD file.
+
+    Raises:
+        VolumeFileError: no image, not one value a voxel, a sheared grid, or a file that cannot be written.
+    """
+    import SimpleITK as sitk
+    import slicer
+
+    name = node.GetName()
+    data = node.GetImageData()
+    if data is None or data.GetNumberOfPoints() == 0:
+        raise VolumeFileError(f"{name} holds no image")
+    if data.GetNumberOfScalarComponents() != 1:
+        raise VolumeFileError(f"{name} has several values in a voxel; choose a volume with one")
+    matrix = ijkToRas(node)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    directions = matrix[:3, :3] / spacing
+    if np.abs(directions.T @ directions - np.eye(3)).max() > ORTHOGONAL_TOLERANCE:
+        raise VolumeFileError(f"{name} has a sheared grid; resample it first")
+    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(node))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((RAS_TO_LPS @ directions).ravel().tolist())
+    image.SetOrigin((RAS_TO_LPS @ matrix[:3, 3]).tolist())
+    try:
+        sitk.WriteImage(image, str(path), False)
+    except RuntimeError as error:
+        raise VolumeFileError(f"{name} cannot be written to {path.parent}; make space there") from error
+
+
+def readArray(path: Path, node: Any) -> np.ndarray:
+    """Voxels (K, J, I) of a file that the core wrote for a volume node.
+
+    Raises:
+        VolumeFileError: the file cannot be read, or its voxels are not those of the node.
+    """
+    import SimpleITK as sitk
+
+    try:
+        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError as error:
+        raise VolumeFileError(f"the result {path.name} cannot be read") from error
+    expected = tuple(reversed(node.GetImageData().GetDimensions())) if node.GetImageData() is not None else None
+    if array.shape != expected:
+        raise VolumeFileError(f"{node.GetName()} was changed while it was segmented; segment it again")
+    return array
+
+
+def ijkToRas(node: Any) -> np.ndarray:
+    """The node's matrix from voxel indices to RAS millimetres, 4 x 4."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
