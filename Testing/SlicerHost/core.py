@@ -39,14 +39,10 @@ class Core:
     logics: dict[str, slicer.vtkSlicerModuleLogic]
 
 
-TERMINOLOGIES = "Modules/Loadable/Terminologies/Resources"
-"""Where Slicer's sources keep the files without which the terminologies logic cannot start."""
-
-
-def make_core(temporary: Path, sources: Path | None) -> Core:
+def make_core(temporary: Path) -> Core:
     """Build the core with an empty scene, which holds Slicer's default singleton nodes.
 
-    Without Slicer's sources there are no terminology files, and so no terminologies logic.
+    There is no terminologies logic: it needs files that the wheel does not have.
     """
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
@@ -63,10 +59,6 @@ def make_core(temporary: Path, sources: Path | None) -> Core:
     color.SetMRMLScene(scene)
     color.AddDefaultColorNodes()
     logics = {name: _register(getattr(slicer, kind)(), name, scene, application) for name, kind in LOGICS.items()}
-    if sources is not None and (sources / TERMINOLOGIES).is_dir():
-        terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
-        terminologies.SetModuleShareDirectory(str(sources / TERMINOLOGIES))
-        logics["Terminologies"] = _register(terminologies, "Terminologies", scene, application)
     layout = slicer.vtkMRMLLayoutLogic()
     layout.SetMRMLScene(scene)
     layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)

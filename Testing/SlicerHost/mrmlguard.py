@@ -31,7 +31,7 @@ ON_ANY_THREAD = {"RemoveObserver", "UnRegister"}
 def _guarded_getattribute(base: type) -> Any:
     get = base.__getattribute__
 
-    def __getattribute__(self: vtk.vtkObject, name: str) -> Any:  # noqa: N807
+    def __getattribute__(self: vtk.vtkObject, name: str) -> Any:
         if not name.startswith("__"):
             if name not in ON_ANY_THREAD:
                 require_main_thread(f"{base.__name__}.{name}")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import inspect
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import MethodDescriptorType
 from typing import Any
 
 import shiboken6
@@ -30,6 +32,7 @@ _original_connect = QtCore.QObject.connect
 _original_disconnect = QtCore.QObject.disconnect
 _get_property = QtCore.QObject.property
 _set_property = QtCore.QObject.setProperty
+_dropped: list[bool] = []
 _connections: dict[tuple[int, str], list[tuple[Callable, Callable]]] = {}
 
 
@@ -134,6 +137,16 @@ def disconnect(sender: QtCore.QObject, signature: str, slot: Callable) -> bool:
     return False
 
 
+@contextmanager
+def children_stay_children() -> Iterator[None]:
+    """PySide6 makes the children of a .ui file attributes of its widget, PythonQt does not: drop them in this block."""
+    _dropped.append(True)
+    try:
+        yield
+    finally:
+        _dropped.pop()
+
+
 OURS_BY_NAME = {"connect": connect, "disconnect": disconnect}
 """Methods that PySide6 finds before it looks into the class."""
 
@@ -161,11 +174,16 @@ def _setattr(self: QtCore.QObject, name: str, value: Any) -> None:
     known = inspect.getattr_static(type(self), name, None)
     if hasattr(type(known), "__set__"):
         return known.__set__(self, value)
+    if isinstance(known, QtCore.Property) and known.fset is not None:
+        return known.fset(self, value)
     if known is None and name in self.dynamicPropertyNames():
         _set_property(self, name, value)
         return None
     ours = type(self).__module__.partition(".")[0] == OUR_PACKAGE and name.startswith("_")
-    if is_native(type(self)) and not ours:
+    # PySide6 keeps the signals of an object that Qt made in this way
+    if is_native(type(self)) and not ours and not isinstance(value, QtCore.SignalInstance):
+        if _dropped and isinstance(value, QtCore.QObject):
+            return None
         what = "is no property, it cannot be set" if known is not None else "does not exist"
         raise AttributeError(f"{type(self).__name__}.{name} {what}")
     # not the __setattr__ that was here before: Python lets nobody call a replaced one
@@ -195,8 +213,10 @@ class QtProperty:
         title = name[0].upper() + name[1:]
         getters = [self._method] + [getattr(kind, prefix + title, None) for prefix in ("is", "has")]
         # a method of the class rather than property(): for a virtual one Qt would ask Python again, for ever
-        self._getter = next((getter for getter in getters if inspect.isroutine(getter)), None)
-        self._setter = getattr(kind, f"set{title}", None)
+        # those of the application are static, and so no way to its properties
+        self._getter = next((getter for getter in getters if isinstance(getter, MethodDescriptorType)), None)
+        setter = getattr(kind, f"set{title}", None)
+        self._setter = setter if isinstance(setter, MethodDescriptorType) else None
 
     def __get__(self, instance: QtCore.QObject | None, owner: type) -> Any:
         if instance is None:
