@@ -1,0 +1,8 @@
+"""The part of 3D Slicer that its modules need, without Slicer: see README.md in this folder."""
+
+import os
+
+# both are read once, when Qt and PySide6 are loaded
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# enumerations are integers in PythonQt: QMessageBox.Ok equals what exec_() returns
+os.environ.setdefault("PYSIDE6_OPTION_PYTHON_ENUM", "2")
