@@ -103,6 +103,29 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     return node
 
 
+def exportLabelmap(volumeNode: Any) -> Any:
+    """A labelmap volume with the label values of the model, on the grid of the volume.
+
+    Segments that the user added have no label value of the model and are left out.
+    """
+    import slicer
+
+    segmentationNode = findResult(volumeNode, SEGMENTATION)
+    labels = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
+    segmentation = segmentationNode.GetSegmentation()
+    for segmentId in segmentation.GetSegmentIDs():
+        value = _tag(segmentation.GetSegment(segmentId))
+        if value:
+            inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+            labels[inside > 0] = int(value)
+    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} labels")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, labels)
+    _placeLike(node, volumeNode)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
 def perceptualColors() -> Any | None:
     """Slicer's colour table with an even rise of brightness, None in a Slicer without one."""
     import slicer

@@ -102,7 +102,7 @@ class SegmentationJob:
         self.folder: Path | None = None
         self._process: BackgroundProcess | None = None
         self._volumes: dict[str, str] = {}
-        self._warnings: list[str] = []
+        self._count = 0
         self._errors: list[str] = []
 
     @property
@@ -125,9 +125,14 @@ class SegmentationJob:
         Args:
             identifier: what names the volume in the outcome, for example the ID of its node.
         """
-        name = f"case{len(self._volumes):04d}"
+        name = f"case{self._count:04d}"
+        self._count += 1
         self._volumes[name] = identifier
         return self.folder / "images" / f"{name}.nrrd"
+
+    def forget(self, identifier: str) -> None:
+        """Take back a volume whose image could not be written."""
+        self._volumes = {name: known for name, known in self._volumes.items() if known != identifier}
 
     def start(self) -> None:
         """Start the core on all images that were written.
@@ -164,6 +169,16 @@ class SegmentationJob:
         """End the core; volumes that are done are kept."""
         if self._process is not None:
             self._process.stop()
+
+    def abandon(self) -> None:
+        """End the core and leave nothing of it; ``onFinished`` does not come."""
+        self.onProgress, self.onText = lambda share, seconds: None, lambda line: None
+        self.onFinished = lambda outcome: None
+        if self._process is not None and self._process.running:
+            # the timer goes on until the process has gone, and removes its files then
+            self._process.end()
+        else:
+            self.discard()
 
     def discard(self) -> None:
         """Remove the temporary folder with the images of the patients in it."""

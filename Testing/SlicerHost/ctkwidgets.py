@@ -422,7 +422,9 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     def browse(self) -> None:
         """Ask for a file, or for a folder if only folders are wanted."""
         if self._filters & self.Files:
-            chosen = QtWidgets.QFileDialog.getOpenFileName(self, "", self.getCurrentPath(), ";;".join(self._name_filters))
+            chosen = QtWidgets.QFileDialog.getOpenFileName(
+                self, "", self.getCurrentPath(), ";;".join(self._name_filters)
+            )
         else:
             chosen = QtWidgets.QFileDialog.getExistingDirectory(self, "", self.getCurrentPath())
         if chosen:

@@ -93,6 +93,7 @@ def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, t
 
 def install() -> None:
     """Listen where Python, Qt and VTK report what they swallow."""
+
     # PySide and VTK hand exceptions of virtual methods, timers and observers to sys.excepthook
     def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         record_exception("a slot, observer or virtual method", error)

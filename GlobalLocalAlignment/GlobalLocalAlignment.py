@@ -1,0 +1,497 @@
+"""Module GlobalLocalAlignment: segment volumes with a trained model, look at the local feature mask and the result."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import ctk
+import slicer
+import vtk
+from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationJob, SegmentationOptions, SegmentationOutcome
+from GlobalLocalAlignmentSlicerLib.suitability import concerns
+from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, readArray, writeVolume
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+MODEL_SETTING = "GlobalLocalAlignment/Models"
+DEVICE_SETTING = "GlobalLocalAlignment/Device"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "32", "bf16")
+PROGRESS_STEPS = 1000
+
+
+class GlobalLocalAlignment(ScriptedLoadableModule):
+    """What Slicer shows of the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Global-Local Alignment")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["GlobalLocalAlignment contributors"]
+        self.parent.helpText = _(
+            "Segments volumes of one modality with a model that learnt from labels of another one. Choose volumes and"
+            " a model of the training module, then Apply. The local feature mask shows where the volume is far from"
+            " what the model knows of its source modality. Research software, not a medical device."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements Z. Su et al., Mind The Gap: Alleviating Local Imbalance for Unsupervised Cross-Modality"
+            " Medical Image Segmentation, IEEE Journal of Biomedical and Health Informatics, 2023."
+        )
+
+
+@parameterNodeWrapper
+class GlobalLocalAlignmentParameterNode:
+    """What is saved with the scene; paths of the computer and the device are not."""
+
+    segmentation: slicer.vtkMRMLSegmentationNode
+    featureMask: bool = True
+    synthesized: bool = False
+    probabilities: bool = False
+    precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
+    batchSize: Annotated[int, WithinRange(1, 256)] = 16
+    largestComponent: bool = False
+    shownVolume: slicer.vtkMRMLScalarVolumeNode
+    maskShown: bool = True
+    maskOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
+
+
+class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel of the module."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._card: ModelCard | None = None
+        self._cardProblem = ""
+
+    def setup(self) -> None:
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/GlobalLocalAlignment.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = GlobalLocalAlignmentLogic()
+        self.ui.deviceComboBox.addItems(list(DEVICES))
+        self.ui.precisionComboBox.addItems(list(PRECISIONS))
+        self.ui.modelPathEdit.filters = ctk.ctkPathLineEdit.Files
+        self.ui.modelPathEdit.nameFilters = ["Model (*.safetensors)"]
+        self.ui.modelPathEdit.settingKey = MODEL_SETTING
+        self.ui.deviceComboBox.currentText = slicer.app.settings().value(DEVICE_SETTING, "auto")
+
+        self.ui.applyButton.connect("clicked(bool)", self.onApply)
+        self.ui.compareButton.connect("clicked(bool)", self.onCompare)
+        self.ui.exportButton.connect("clicked(bool)", self.onExport)
+        self.ui.modelPathEdit.connect("currentPathChanged(QString)", self.onModelChanged)
+        self.ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
+        self.ui.volumesSelector.connect("checkedNodesChanged()", self.updateApply)
+        for event, method in (
+            (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
+            (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+        ):
+            self.addObserver(slicer.mrmlScene, event, method)
+        self.initializeParameterNode()
+        self.onModelChanged()
+
+    def cleanup(self) -> None:
+        self.logic.close()
+        self.removeObservers()
+        self.setParameterNode(None)
+
+    def enter(self) -> None:
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        # a segmentation runs on while another module is looked at
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        self.logic.close()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        self.showIdle(_("The scene was closed."))
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: GlobalLocalAlignmentParameterNode | None) -> None:
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+            self.onParametersChanged()
+
+    def onParametersChanged(self, caller=None, event=None) -> None:
+        self.updateApply()
+        self.updateResults()
+
+    def onDeviceChanged(self, device: str) -> None:
+        slicer.app.settings().setValue(DEVICE_SETTING, device)
+
+    def onModelChanged(self, path: str = "") -> None:
+        chosen = self.ui.modelPathEdit.currentPath
+        self._card, self._cardProblem = None, _("Choose a model.")
+        if chosen:
+            try:
+                self._card, self._cardProblem = readModelCard(Path(chosen)), ""
+            except ModelCardError as error:
+                self._cardProblem = str(error)
+        self.ui.cardLabel.text = describeCard(self._card) if self._card else html.escape(self._cardProblem)
+        self.updateApply()
+
+    def volumes(self) -> list:
+        """Checked volumes, without results of this module."""
+        return list(self.ui.volumesSelector.checkedNodes())
+
+    def updateApply(self) -> None:
+        """Say whether Apply can be pressed, and why not."""
+        if self.logic.running:
+            return
+        reason = self.whyNot()
+        self.ui.applyButton.enabled = not reason
+        self.ui.applyButton.toolTip = reason or _("Segment the checked volumes in the background.")
+        card = self._card
+        self.ui.featureMaskCheckBox.enabled = card is None or card.hasFeatureMask
+        self.ui.synthesizedCheckBox.enabled = card is None or card.hasSynthesis
+        warnings = [text for node in self.volumes() for text in concerns(node, card)] if card else []
+        self.ui.statusLabel.text = "\n".join(warnings)
+
+    def whyNot(self) -> str:
+        """What is missing before a segmentation can start, empty where nothing is."""
+        if self._card is None:
+            return self._cardProblem
+        volumes = self.volumes()
+        if not volumes:
+            return _("Check at least one volume.")
+        if self._parameterNode is not None and self._parameterNode.segmentation is not None and len(volumes) > 1:
+            return _("One segmentation holds one volume: choose 'One for each volume', or check a single volume.")
+        return ""
+
+    def options(self) -> SegmentationOptions:
+        """What the panel says."""
+        parameters = self._parameterNode
+        return SegmentationOptions(
+            self._card.path,
+            parameters.featureMask and self._card.hasFeatureMask,
+            parameters.synthesized and self._card.hasSynthesis,
+            parameters.probabilities,
+            parameters.largestComponent,
+            parameters.batchSize,
+            self.ui.deviceComboBox.currentText,
+            parameters.precision,
+        )
+
+    def onApply(self) -> None:
+        if self.logic.running:
+            self.ui.statusLabel.text = _("Ending ...")
+            self.logic.stop()
+            return
+        with slicer.util.tryWithErrorDisplay(_("The segmentation cannot start."), waitCursor=True):
+            if not self.logic.dependencies.ensure():
+                return
+            volumes, options = self.volumes(), self.options()
+            self.ui.logText.clear()
+            self.logic.segment(
+                volumes,
+                self._card,
+                options,
+                self._parameterNode.segmentation,
+                self.onProgress,
+                self.ui.logText.appendPlainText,
+                self.onFinished,
+            )
+            self.ui.modelPathEdit.addCurrentPathToHistory()
+            self.ui.applyButton.text = _("Cancel")
+            self.ui.applyButton.toolTip = _("End the segmentation; volumes that are done are kept.")
+            self.ui.progressBar.value = 0
+            self.ui.progressBar.visible = True
+            self.ui.statusLabel.text = _("Starting ...")
+
+    def onProgress(self, share: float, secondsLeft: float | None) -> None:
+        self.ui.progressBar.value = round(PROGRESS_STEPS * share)
+        self.ui.statusLabel.text = (
+            _("Segmenting ...") if secondsLeft is None else _("{time} left").format(time=duration(secondsLeft))
+        )
+
+    def onFinished(self, done: list, messages: list[str]) -> None:
+        """``done`` are the volumes that have new results."""
+        text = _("{count} segmented.").format(count=len(done)) if done else ""
+        self.showIdle("\n".join(filter(None, [text, *messages])))
+        if done and self._parameterNode is not None:
+            self._parameterNode.shownVolume = done[0]
+            self.updateResults()
+
+    def showIdle(self, text: str) -> None:
+        """The panel as it is while nothing runs."""
+        self.ui.applyButton.text = _("Apply")
+        self.ui.progressBar.visible = False
+        self.updateApply()
+        self.ui.statusLabel.text = text
+
+    def updateResults(self) -> None:
+        """Show the mask as the panel says, and enable what there is a result for."""
+        parameters = self._parameterNode
+        volume = parameters.shownVolume if parameters is not None else None
+        found = {
+            kind: results.findResult(volume, kind) if volume is not None else None
+            for kind in (results.SEGMENTATION, results.FEATURE_MASK, results.SYNTHESIZED)
+        }
+        self.ui.showMaskCheckBox.enabled = found[results.FEATURE_MASK] is not None
+        self.ui.maskOpacitySlider.enabled = found[results.FEATURE_MASK] is not None
+        self.ui.compareButton.enabled = found[results.SYNTHESIZED] is not None
+        self.ui.exportButton.enabled = found[results.SEGMENTATION] is not None
+        if volume is not None and any(found.values()):
+            self.logic.showMask(volume, parameters.maskOpacity if parameters.maskShown else 0.0)
+
+    def onCompare(self) -> None:
+        self.logic.compare(self._parameterNode.shownVolume)
+
+    def onExport(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
+            node = self.logic.exportLabelmap(self._parameterNode.shownVolume)
+            self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
+
+
+class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic):
+    """Segments volumes of the scene in the background; one segmentation at a time."""
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.dependencies = Dependencies(_("Global-Local Alignment"))
+        self._job: SegmentationJob | None = None
+
+    def getParameterNode(self):
+        return GlobalLocalAlignmentParameterNode(super().getParameterNode())
+
+    @property
+    def running(self) -> bool:
+        """Whether a segmentation is on its way."""
+        return self._job is not None
+
+    def segment(
+        self,
+        volumeNodes: list,
+        card: ModelCard,
+        options: SegmentationOptions,
+        segmentationNode=None,
+        onProgress: Callable[[float, float | None], None] = lambda share, secondsLeft: None,
+        onText: Callable[[str], None] = lambda line: None,
+        onFinished: Callable[[list, list[str]], None] = lambda done, messages: None,
+    ) -> None:
+        """Start segmenting volumes.
+
+        Args:
+            volumeNodes: volumes of the target modality.
+            card: of the model.
+            options: what is wanted.
+            segmentationNode: for the result of a single volume, None for one of its own.
+            onProgress: share that is done and seconds left.
+            onText: lines for the log.
+            onFinished: the volumes with new results, and a line for each problem.
+
+        Raises:
+            VolumeFileError: no volume can be handed on.
+            OSError: the process cannot be started.
+        """
+        if self.running:
+            raise RuntimeError(_("A segmentation is running already."))
+        names = {node.GetID(): node.GetName() for node in volumeNodes}
+        problems: list[str] = []
+
+        def finish(outcome: SegmentationOutcome) -> None:
+            self._job = None
+            done, messages = self._takeResults(outcome, card, segmentationNode, names)
+            onFinished(done, [*problems, *messages])
+
+        job = SegmentationJob(options, onProgress, onText, finish)
+        job.prepare()
+        written = 0
+        for node in volumeNodes:
+            try:
+                writeVolume(node, job.imagePath(node.GetID()))
+                written += 1
+            except VolumeFileError as error:
+                job.forget(node.GetID())
+                problems.append(str(error))
+        if not written:
+            job.discard()
+            raise VolumeFileError("\n".join(problems))
+        job.start()
+        self._job = job
+
+    def stop(self) -> None:
+        """End the segmentation; results that are there come into the scene."""
+        if self._job is not None:
+            self._job.stop()
+
+    def close(self) -> None:
+        """End the segmentation and take nothing of it: the scene or Slicer goes away."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.abandon()
+
+    def _takeResults(
+        self, outcome: SegmentationOutcome, card: ModelCard, segmentationNode, names: dict[str, str]
+    ) -> tuple[list, list[str]]:
+        done = []
+        messages = [outcome.problem] if outcome.problem else []
+        messages += [
+            _("{name}: {message}").format(name=names[key], message=message.replace(key, names[key]))
+            for key, message in outcome.messages.items()
+            if not (outcome.problem and message == "failed")
+        ]
+        for identifier, files in outcome.files.items():
+            node = slicer.mrmlScene.GetNodeByID(identifier)
+            if node is None:
+                messages.append(_("{name} was removed while it was segmented.").format(name=names[identifier]))
+                continue
+            try:
+                self._showResults(node, files, card, segmentationNode)
+                done.append(node)
+            except VolumeFileError as error:
+                messages.append(str(error))
+        return done, messages
+
+    def _showResults(self, volumeNode, files: dict[str, Path], card: ModelCard, segmentationNode) -> None:
+        if segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is None:
+            segmentationNode = None
+        arrays = {kind: readArray(path, volumeNode) for kind, path in files.items()}
+        results.showSegmentation(volumeNode, arrays.pop("segmentation"), card, segmentationNode)
+        kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
+        for kind, array in arrays.items():
+            structure = kind.removeprefix("probability_").replace("_", " ")
+            results.showVolume(volumeNode, array, kinds.get(kind) or results.probabilityKind(structure))
+
+    def showMask(self, volumeNode, opacity: float) -> None:
+        """Show a volume with its local feature mask over it."""
+        mask = results.findResult(volumeNode, results.FEATURE_MASK)
+        slicer.util.setSliceViewerLayers(background=volumeNode, foreground=mask, foregroundOpacity=opacity)
+
+    def compare(self, volumeNode) -> None:
+        """Show a volume and its counterpart in source style in two views, which move together."""
+        other = results.findResult(volumeNode, results.SYNTHESIZED)
+        manager = slicer.app.layoutManager()
+        if manager is None or other is None:
+            return
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+        for name, node in (("Red", volumeNode), ("Yellow", other)):
+            composite = manager.sliceWidget(name).mrmlSliceCompositeNode()
+            composite.SetBackgroundVolumeID(node.GetID())
+            composite.SetForegroundVolumeID(None)
+            composite.SetLinkedControl(True)
+            manager.sliceWidget(name).mrmlSliceNode().SetOrientation("Axial")
+
+    def exportLabelmap(self, volumeNode):
+        """Labelmap volume with the label values of the model, made from the segmentation of a volume."""
+        return results.exportLabelmap(volumeNode)
+
+
+def describeCard(card: ModelCard) -> str:
+    """The card as rich text; everything in it comes from a file and is escaped."""
+    labels = "<br>".join(
+        '<span style="color: rgb({},{},{})">&#9632;</span> {}'.format(*label.color, html.escape(label.name))
+        for label in card.labels
+    )
+    plane = _("{plane} slices, {rows} x {columns} at {spacing:g} mm").format(
+        plane=html.escape(card.orientation), rows=card.size[0], columns=card.size[1], spacing=card.spacing
+    )
+    lines = [
+        _("segments <b>{target}</b>, learnt from labels of {source}").format(
+            target=html.escape(card.target), source=html.escape(card.source)
+        ),
+        plane,
+    ]
+    provenance = card.provenance
+    if {"source_cases", "target_cases"} <= provenance.keys():
+        lines.append(
+            _("trained on {source} labelled and {target} unlabelled volumes, preset {preset}, {date}").format(
+                source=html.escape(str(provenance["source_cases"])),
+                target=html.escape(str(provenance["target_cases"])),
+                preset=html.escape(str(provenance.get("preset", "-"))),
+                date=html.escape(str(provenance.get("date", "-"))),
+            )
+        )
+    dice = card.scores.get("validation_slice_dice")
+    if isinstance(dice, dict):
+        values = [value for value in dice.values() if isinstance(value, (int, float))]
+        if values:
+            lines.append(
+                _("mean Dice {dice:.1f} % on the slices of {count} watched volumes").format(
+                    dice=100 * sum(values) / len(values),
+                    count=html.escape(str(card.scores.get("validation_cases", "?"))),
+                )
+            )
+    return "<br>".join([*lines, labels])
+
+
+def duration(seconds: float) -> str:
+    """Time left as a person says it."""
+    whole = max(0, round(seconds))
+    if whole >= 3600:
+        return _("{hours} h {minutes:02d} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
+    if whole >= 60:
+        return _("{minutes} min {seconds:02d} s").format(minutes=whole // 60, seconds=whole % 60)
+    return _("{seconds} s").format(seconds=whole)
+
+
+class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer and in the host: what needs neither torch nor a model."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        self.setUp()
+        self.test_resultsReplaceTheirOwnAndLeaveTheUsers()
+        self.setUp()
+        self.test_applySaysWhyItIsDisabled()
+
+    def test_resultsReplaceTheirOwnAndLeaveTheUsers(self) -> None:
+        """Segmenting twice leaves one result; a node that the user made stays as it was."""
+        import numpy as np
+        from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard
+
+        volume = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16), name="CT")
+        users = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT segmentation")
+        card = ModelCard(Path("m"), (LabelCard(7, "liver", (221, 130, 101)),), "MR", "CT", "axial", 1.0, (32, 32), ())
+        labels = np.zeros((4, 5, 6), np.uint8)
+        labels[1, 2, 3] = 7
+        first = results.showSegmentation(volume, labels, card)
+        second = results.showSegmentation(volume, labels, card)
+        self.assertEqual(first.GetID(), second.GetID())
+        self.assertEqual(first.GetSegmentation().GetNumberOfSegments(), 1)
+        self.assertEqual(users.GetSegmentation().GetNumberOfSegments(), 0)
+        identifier = first.GetSegmentation().GetNthSegmentID(0)
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(first, identifier, volume)
+        self.assertEqual(np.argwhere(array).tolist(), [[1, 2, 3]])
+
+    def test_applySaysWhyItIsDisabled(self) -> None:
+        """Without a model Apply is off and its tooltip says what to do."""
+        widget = slicer.modules.globallocalalignment.widgetRepresentation().self()
+        widget.ui.modelPathEdit.currentPath = ""
+        widget.onModelChanged()
+        self.assertFalse(widget.ui.applyButton.enabled)
+        self.assertIn("model", widget.ui.applyButton.toolTip)

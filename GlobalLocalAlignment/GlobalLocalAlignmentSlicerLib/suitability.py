@@ -1,0 +1,46 @@
+"""Whether a volume is what a model was trained for, as far as its values and its grid say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .modelcard import ModelCard
+from .volumefiles import ijkToRas
+
+LOWEST_MR_VALUE = -200.0
+"""Hounsfield units go far below this, MR does not."""
+
+THICK_RATIO = 1.5
+"""A volume is taken to consist of slices where its voxels are this much longer along one axis."""
+
+NORMALS = ("sagittal", "coronal", "axial")
+"""Plane whose normal is R, A or S."""
+
+
+def concerns(node: Any, card: ModelCard) -> list[str]:
+    """A line for everything that speaks against the model for this volume; nothing of it forbids its use."""
+    found = []
+    if node.GetImageData() is None:
+        return [f"{node.GetName()} holds no image."]
+    low, high = node.GetImageData().GetScalarRange()
+    hounsfield = low < LOWEST_MR_VALUE
+    if card.target.startswith("MR") and hounsfield:
+        found.append(f"{node.GetName()} has values of a CT (down to {low:g}); the model segments {card.target}.")
+    # eight bits that are filled are how exports of a CT look
+    if card.target.startswith("CT") and not hounsfield and not (low == 0 and high == 255):
+        found.append(f"{node.GetName()} has no values of a CT (from {low:g}); the model segments {card.target}.")
+    plane = slicePlane(ijkToRas(node))
+    if plane and card.orientation in NORMALS and plane != card.orientation:
+        found.append(f"{node.GetName()} consists of {plane} slices; the model looks at {card.orientation} ones.")
+    return found
+
+
+def slicePlane(matrix: np.ndarray) -> str:
+    """Plane in which a volume was taken, from its matrix to RAS (4, 4); empty where its voxels are nearly cubes."""
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    thick = int(spacing.argmax())
+    if spacing[thick] < THICK_RATIO * np.delete(spacing, thick).max():
+        return ""
+    return NORMALS[int(np.abs(matrix[:3, thick]).argmax())]
