@@ -73,7 +73,7 @@ def tiny_run(tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def shared_data() -> Path:
     """Real volumes beside the checkout; the test is skipped where they are not."""
-    folder = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the folder of real volumes is not beside the checkout")
     return folder
