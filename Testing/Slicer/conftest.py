@@ -1,0 +1,49 @@
+"""Starts the host for these tests, or says why they are skipped; a test fails for whatever the host saw go wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# for subprocesses and plain runs alike, whatever the folder pytest was started in
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+NEEDED = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
+MISSING = [name for module, name in NEEDED.items() if find_spec(module) is None]
+REASON = f"{' and '.join(MISSING)} not installed: pip install -e .[slicer]"
+
+if not MISSING:
+    from SlicerHost.host import Host, start
+
+    # before the test files are read: they import slicer and qt
+    start()
+
+
+class Skipped(pytest.Module):
+    """A file that is not even read, because what it imports is not there."""
+
+    def _getobj(self) -> None:
+        pytest.skip(REASON, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return Skipped.from_parent(parent, path=module_path) if MISSING else None
+
+
+@pytest.fixture(autouse=True)
+def slicer_host() -> Iterator[Host]:
+    """The host, empty; the test fails afterwards if something went wrong where nobody could see it."""
+    host = start()
+    host.reset()
+    host.verdict()
+    yield host
+    host.process_events()
+    seen = host.verdict()
+    host.reset()
+    seen += host.verdict()
+    if seen:
+        pytest.fail("while the test ran:\n" + "\n".join(seen), pytrace=False)
