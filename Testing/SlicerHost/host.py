@@ -148,6 +148,8 @@ class Host:
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
         self.process_events()
         self.core.scene.Clear(False)
+        self.core.layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self.views.threed.hide_box()
         self.app.settings().clear()
         self.app.commandOptions().testingEnabled = False
         self.answers.clear()
