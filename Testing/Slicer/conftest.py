@@ -12,8 +12,6 @@ import pytest
 # for subprocesses and plain runs alike, whatever the folder pytest was started in
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
-
 NEEDED = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
 MISSING = [name for module, name in NEEDED.items() if find_spec(module) is None]
 REASON = f"{' and '.join(MISSING)} not installed: pip install -e .[slicer]"

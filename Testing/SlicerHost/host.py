@@ -14,7 +14,7 @@ import slicer
 import slicer.util
 from PySide6 import QtCore, QtWidgets
 
-from SlicerHost import dialogs, modules, mrmlguard, problems, pythonqt, qmrmlplot, scripted
+from SlicerHost import dialogs, modules, mrmlguard, problems, pythonqt, qmrmlplot, scripted, subjecthierarchy
 from SlicerHost.application import SlicerApplication
 from SlicerHost.core import make_core
 from SlicerHost.dialogs import Answers, answers
@@ -45,7 +45,7 @@ class Host:
         self.answers: Answers = answers
         self.run_pip: Callable[[list[str]], None] | None = None
         """What stands in for pip: it gets pip's arguments. None refuses to install anything."""
-        problems.install()
+        problems.listen_to_qt_and_vtk()
         pythonqt.install()
         dialogs.install()
         mrmlguard.install()
@@ -61,6 +61,7 @@ class Host:
         self.app = slicer.app = SlicerApplication(folder)
         self.core = make_core(folder)
         mrmlguard.watch(self.core.scene)
+        subjecthierarchy.watch(self.core.scene)
         self.views = Views(self.core)
         self.app._take(self.core, self.views)
         for name, logic in self.core.logics.items():
@@ -138,6 +139,7 @@ class Host:
 
     def reset(self) -> None:
         """Forget what a test did: modules, widgets, nodes, settings, answers."""
+        problems.listen_to_python()
         for name in self.app.moduleManager()._scripted():
             self.unload_module(name)
         slicer.selfTests.clear()
@@ -146,6 +148,8 @@ class Host:
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
         self.process_events()
         self.core.scene.Clear(False)
+        self.core.layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self.views.threed.hide_box()
         self.app.settings().clear()
         self.app.commandOptions().testingEnabled = False
         self.answers.clear()

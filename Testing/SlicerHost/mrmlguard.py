@@ -46,7 +46,8 @@ def install() -> None:
     """Put the guard over each class of the MRML core; before the first object is made."""
     for name, kind in list(vars(slicer).items()):
         if name.startswith(GUARDED) and inspect.isclass(kind) and issubclass(kind, vtk.vtkObject):
-            kind.override(type(name, (kind,), {"__getattribute__": _guarded_getattribute(kind)}))
+            # of another name: by the name VTK tells which arguments a method takes
+            kind.override(type(f"Guarded{name}", (kind,), {"__getattribute__": _guarded_getattribute(kind)}))
 
 
 def watch(scene: slicer.vtkMRMLScene) -> None:

@@ -91,19 +91,21 @@ def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, t
         record(f"Qt: {text}")
 
 
-def install() -> None:
-    """Listen where Python, Qt and VTK report what they swallow."""
+def _on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    record_exception("a slot, observer or virtual method", error)
 
+
+def listen_to_python() -> None:
+    """Keep what Python would print; again before each test, because pytest sets hooks of its own."""
     # PySide and VTK hand exceptions of virtual methods, timers and observers to sys.excepthook
-    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        record_exception("a slot, observer or virtual method", error)
-        sys.__excepthook__(kind, error, trace)
-
-    sys.excepthook = on_exception
+    sys.excepthook = _on_exception
     threading.excepthook = lambda args: record_exception(f"thread {args.thread.name}", args.exc_value)
     sys.unraisablehook = lambda args: record_exception(f"{args.object!r}", args.exc_value)
-    QtCore.qInstallMessageHandler(_on_qt_message)
 
+
+def listen_to_qt_and_vtk() -> None:
+    """Keep warnings of Qt and errors of VTK."""
+    QtCore.qInstallMessageHandler(_on_qt_message)
     # VTK would write each message twice, once through its logger
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
     output = vtk.vtkOutputWindow()

@@ -241,6 +241,16 @@ def properties_as_attributes(kind: type) -> None:
             setattr(kind, found.name(), QtProperty(kind, found.name(), found.isWritable()))
 
 
+def property_names(kind: type) -> set[str]:
+    """Names of the Qt properties of a class, one of the host's included."""
+    return {
+        name
+        for base in kind.__mro__
+        for name, value in vars(base).items()
+        if isinstance(value, (QtProperty, QtCore.Property))
+    }
+
+
 def qobject_classes() -> list[type]:
     """All classes of Qt's core, GUI and widgets that derive from QObject, bases first."""
     # by getattr: PySide6 makes a class only when it is asked for

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from SlicerHost.problems import HostError, WrongSignatureError
-from SlicerHost.pythonqt import children_stay_children
+from SlicerHost.pythonqt import children_stay_children, property_names
 
 DESIGNER_PROPERTIES = {("QLabel", "buddy"), ("Line", "orientation"), ("QWidget", "buttonGroup")}
 """Properties that Designer handles itself."""
@@ -66,12 +66,12 @@ def _class_of(element: ElementTree.Element) -> type:
 
 
 def _check_properties(element: ElementTree.Element) -> None:
-    kind = _class_of(element)
+    known = property_names(_class_of(element))
     for found in element.findall("property"):
         name = found.get("name")
         if found.get("stdset") == "0" or (element.get("class"), name) in DESIGNER_PROPERTIES:
             continue
-        if kind.staticMetaObject.indexOfProperty(name) < 0:
+        if name not in known:
             raise UiFileError(f"{element.get('name')}: {element.get('class')} has no property {name!r}")
 
 

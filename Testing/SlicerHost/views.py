@@ -121,10 +121,14 @@ class ThreeDView(View):
         # the layout logic made it; as a singleton it stays when the scene is closed
         self.node = self.core.scene.GetSingletonNode(self.name, "vtkMRMLViewNode")
         self.node.SetMappedInLayout(1)
-        self.node.SetBoxVisible(False)
-        self.node.SetAxisLabelsVisible(False)
+        self.hide_box()
         self.node.SetInteractionNode(self.core.application_logic.GetInteractionNode())
         self.managers.SetMRMLDisplayableNode(self.node)
+
+    def hide_box(self) -> None:
+        """No box and no letters around the scene; closing it brings them back."""
+        self.node.SetBoxVisible(False)
+        self.node.SetAxisLabelsVisible(False)
 
     def fit(self) -> None:
         """Look from the front, a little from above, at all that is shown."""
