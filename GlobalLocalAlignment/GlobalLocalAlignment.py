@@ -176,8 +176,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         card = self._card
         self.ui.featureMaskCheckBox.enabled = card is None or card.hasFeatureMask
         self.ui.synthesizedCheckBox.enabled = card is None or card.hasSynthesis
-        warnings = [text for node in self.volumes() for text in concerns(node, card)] if card else []
-        self.ui.statusLabel.text = "\n".join(warnings)
+        doubts = [text for node in self.volumes() for text in concerns(node, card)] if card else []
+        self.ui.concernsLabel.text = "\n".join(doubts)
+        self.ui.concernsLabel.visible = bool(doubts)
 
     def whyNot(self) -> str:
         """What is missing before a segmentation can start, empty where nothing is."""

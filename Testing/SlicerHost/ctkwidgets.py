@@ -56,7 +56,8 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         super().childEvent(event)
-        if event.added() and self._collapsed and event.child().isWidgetType():
+        # not when it is added: it is still being made then, and Python would take it for a plain widget ever after
+        if event.polished() and self._collapsed and event.child().isWidgetType():
             self._hide([event.child()])
 
     def sizeHint(self) -> QtCore.QSize:
