@@ -236,7 +236,13 @@ def test_the_genuine_python_of_slicer_is_used_exactly_if_its_sources_are_named(s
     import slicer.parameterNodeWrapper
     import slicer.ScriptedLoadableModule
 
-    modules = (slicer.ScriptedLoadableModule, slicer.parameterNodeWrapper, slicer.packaging, slicer.i18n, SegmentStatistics)
+    modules = (
+        slicer.ScriptedLoadableModule,
+        slicer.parameterNodeWrapper,
+        slicer.packaging,
+        slicer.i18n,
+        SegmentStatistics,
+    )
     genuine = ["StandIns" not in module.__file__ for module in modules]
     assert genuine == [slicer_host.genuine] * 5 == [bool(os.environ.get("SLICER_SOURCE_DIR"))] * 5
 

@@ -1,4 +1,4 @@
-"""CTK widgets that .ui files and Slicer's parameter node wrapper name, with the properties and signals of the real ones."""
+"""CTK widgets that .ui files and Slicer's parameter node wrapper name, with the names of the real ones."""
 
 from __future__ import annotations
 
@@ -422,7 +422,9 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     def browse(self) -> None:
         """Ask for a file, or for a folder if only folders are wanted."""
         if self._filters & self.Files:
-            chosen = QtWidgets.QFileDialog.getOpenFileName(self, "", self.getCurrentPath(), ";;".join(self._name_filters))
+            chosen = QtWidgets.QFileDialog.getOpenFileName(
+                self, "", self.getCurrentPath(), ";;".join(self._name_filters)
+            )
         else:
             chosen = QtWidgets.QFileDialog.getExistingDirectory(self, "", self.getCurrentPath())
         if chosen:

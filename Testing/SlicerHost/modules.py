@@ -39,7 +39,9 @@ class QtModule(ModuleType):
 
 def public_classes(module: ModuleType, prefixes: tuple[str, ...]) -> dict[str, type]:
     """Classes of a module of ours that Slicer knows under the same name."""
-    return {name: value for name, value in vars(module).items() if name.startswith(prefixes) and isinstance(value, type)}
+    return {
+        name: value for name, value in vars(module).items() if name.startswith(prefixes) and isinstance(value, type)
+    }
 
 
 def install() -> None:

@@ -111,7 +111,8 @@ class _NodeList(qMRMLWidget):
     nodeAddedByUser = QtCore.Signal(object)
     nodeAboutToBeRemoved = QtCore.Signal(object)
     CPP_SIGNALS = SCENE_CHANGED | {
-        f"{name}(vtkMRMLNode*)": f"{name}(PyObject)" for name in ("nodeAdded", "nodeAddedByUser", "nodeAboutToBeRemoved")
+        f"{name}(vtkMRMLNode*)": f"{name}(PyObject)"
+        for name in ("nodeAdded", "nodeAddedByUser", "nodeAboutToBeRemoved")
     }
     LEADING = 0
     """Rows before the first node."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import qt
-
 import slicer
 
 __all__ = [
@@ -45,7 +44,9 @@ class ScriptedLoadableModule:
 
     def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
         """A line of HTML for the help text."""
-        base = slicer.app.documentationBaseUrl + docPage if docPage else slicer.app.moduleDocumentationUrl(self.moduleName)
+        base = (
+            slicer.app.documentationBaseUrl + docPage if docPage else slicer.app.moduleDocumentationUrl(self.moduleName)
+        )
         return f'<p>For more information, see the <a href="{base}">online documentation</a>.</p>'
 
     def runTest(self, msec: int = 100, **kwargs: Any) -> None:
@@ -136,7 +137,7 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
-    """The module's own tests; runTest runs every method that has "test" in its name, unless a subclass says otherwise."""
+    """The module's own tests; unless a subclass says otherwise, runTest runs all of them."""
 
     messageDelay = 0
 

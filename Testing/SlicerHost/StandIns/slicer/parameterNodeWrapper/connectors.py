@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import ctk
 import qt
-
 import slicer
 
 from .annotations import Choice, Decimals, Maximum, Minimum, RangeBounds, SingleStep, WithinRange, first, split
@@ -44,7 +43,9 @@ class Connector:
             getattr(self.widget, self.signal).disconnect(self.slot)
 
 
-def _attribute(widget: Any, name: str, signal: str | None, convert: Callable[[Any], Any] = lambda value: value) -> Connector:
+def _attribute(
+    widget: Any, name: str, signal: str | None, convert: Callable[[Any], Any] = lambda value: value
+) -> Connector:
     """A connector to one property of a widget; convert turns the property into the value."""
     shown = str if convert in (str,) or isinstance(convert, type) and issubclass(convert, PurePath) else convert
 

@@ -336,5 +336,3 @@ def node_types(declared: Any) -> list[str]:
     """Names of the node classes that a type allows."""
     allowed = get_args(declared) or (declared,)
     return [item.__name__ for item in allowed if item is not type(None)]
-
-

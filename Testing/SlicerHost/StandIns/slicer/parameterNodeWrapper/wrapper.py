@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
-import vtk
-
 import slicer
+import vtk
 
 from . import packs
 from .annotations import Default
