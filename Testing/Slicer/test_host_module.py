@@ -174,7 +174,7 @@ def test_connections_of_a_ui_file_are_made(module):
 
 def test_flags_and_lists_of_a_ui_file_are_set(module):
     edit = module.ui.modelEdit
-    assert edit.nameFilters == ["Models (*.safetensors)"]
+    assert edit.nameFilters == ("Models (*.safetensors)",)
     assert edit.filters == edit.Files | edit.Readable
 
 

@@ -462,8 +462,8 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         return self._directory
 
     def setDirectory(self, directory: str) -> None:
-        # as in CTK, which takes an empty one for the working folder
-        directory = str(Path(directory).absolute())
+        # as in CTK, which cleans a path but keeps it relative
+        directory = QtCore.QDir(directory).path()
         if directory != self._directory:
             self._directory = directory
             self._button.setText(directory)

@@ -143,6 +143,8 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # unittest.TestCase does not call on: a mixin of a subclass would not be set up
+        super(unittest.TestCase, self).__init__()
         # as in Slicer: methods whose name holds "test", in any place
         self.moduleTestNames = [name for name in dir(self) if "test" in name and callable(getattr(self, name))]
 
