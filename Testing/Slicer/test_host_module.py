@@ -174,7 +174,7 @@ def test_connections_of_a_ui_file_are_made(module):
 
 def test_flags_and_lists_of_a_ui_file_are_set(module):
     edit = module.ui.modelEdit
-    assert edit.nameFilters == ["Models (*.safetensors)"]
+    assert edit.nameFilters == ("Models (*.safetensors)",)
     assert edit.filters == edit.Files | edit.Readable
 
 
@@ -236,7 +236,13 @@ def test_the_genuine_python_of_slicer_is_used_exactly_if_its_sources_are_named(s
     import slicer.parameterNodeWrapper
     import slicer.ScriptedLoadableModule
 
-    modules = (slicer.ScriptedLoadableModule, slicer.parameterNodeWrapper, slicer.packaging, slicer.i18n, SegmentStatistics)
+    modules = (
+        slicer.ScriptedLoadableModule,
+        slicer.parameterNodeWrapper,
+        slicer.packaging,
+        slicer.i18n,
+        SegmentStatistics,
+    )
     genuine = ["StandIns" not in module.__file__ for module in modules]
     assert genuine == [slicer_host.genuine] * 5 == [bool(os.environ.get("SLICER_SOURCE_DIR"))] * 5
 

@@ -1,4 +1,4 @@
-"""CTK widgets that .ui files and Slicer's parameter node wrapper name, with the properties and signals of the real ones."""
+"""CTK widgets that .ui files and Slicer's parameter node wrapper name, with the names of the real ones."""
 
 from __future__ import annotations
 
@@ -463,8 +463,8 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         return self._directory
 
     def setDirectory(self, directory: str) -> None:
-        # as in CTK, which takes an empty one for the working folder
-        directory = str(Path(directory).absolute())
+        # as in CTK, which cleans a path but keeps it relative
+        directory = QtCore.QDir(directory).path()
         if directory != self._directory:
             self._directory = directory
             self._button.setText(directory)

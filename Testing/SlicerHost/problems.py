@@ -93,6 +93,8 @@ def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, t
 
 def _on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     record_exception("a slot, observer or virtual method", error)
+    # a script that uses the host ends here too, and should say why
+    sys.__excepthook__(kind, error, trace)
 
 
 def listen_to_python() -> None:

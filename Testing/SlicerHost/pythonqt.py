@@ -166,6 +166,11 @@ def _getattribute(self: QtCore.QObject, name: str) -> Any:
         if name in _original_getattribute(self, "dynamicPropertyNames")():
             return _get_property(self, name)
         raise
+    # PythonQt gives lists of Qt as tuples
+    if isinstance(value, list) and isinstance(
+        inspect.getattr_static(type(self), name, None), (QtProperty, QtCore.Property)
+    ):
+        return tuple(value)
     return Signal(self, name) if isinstance(value, QtCore.SignalInstance) else value
 
 

@@ -179,12 +179,12 @@ class _NodeList(qMRMLWidget):
     def nodeCount(self) -> int:
         return len(self.nodes())
 
-    def nodes(self) -> list[slicer.vtkMRMLNode]:
-        """The nodes shown, in the order of the scene."""
+    def nodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
+        """The nodes shown, in the order of the scene; PythonQt gives lists of Qt as tuples."""
         if self._scene is None:
-            return []
+            return ()
         all_nodes = (self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes()))
-        return [node for node in all_nodes if self._shows(node)]
+        return tuple(node for node in all_nodes if self._shows(node))
 
     def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode | None:
         nodes = self.nodes()
@@ -343,11 +343,11 @@ class qMRMLCheckableNodeComboBox(_NodeList):
         self._checked: set[str] = set()
         self._box.model().itemChanged.connect(self._on_item)
 
-    def checkedNodes(self) -> list[slicer.vtkMRMLNode]:
-        return [node for node in self.nodes() if node.GetID() in self._checked]
+    def checkedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
+        return tuple(node for node in self.nodes() if node.GetID() in self._checked)
 
-    def uncheckedNodes(self) -> list[slicer.vtkMRMLNode]:
-        return [node for node in self.nodes() if node.GetID() not in self._checked]
+    def uncheckedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
+        return tuple(node for node in self.nodes() if node.GetID() not in self._checked)
 
     def checkState(self, node: slicer.vtkMRMLNode) -> QtCore.Qt.CheckState:
         return QtCore.Qt.Checked if node.GetID() in self._checked else QtCore.Qt.Unchecked
@@ -470,8 +470,8 @@ class qMRMLSegmentsTableView(_NodeTable):
     def segmentCount(self) -> int:
         return self.model().rowCount()
 
-    def selectedSegmentIDs(self) -> list[str]:
-        return [index.data(ID_ROLE) for index in self.selectionModel().selectedRows()]
+    def selectedSegmentIDs(self) -> tuple[str, ...]:
+        return tuple(index.data(ID_ROLE) for index in self.selectionModel().selectedRows())
 
     def setSelectedSegmentIDs(self, segment_ids: list[str]) -> None:
         self.clearSelection()

@@ -68,7 +68,7 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
 
     def __init__(self, module: qSlicerScriptedLoadableModule) -> None:
         super().__init__()
-        self._module, self._python = module, None
+        self._module, self._python, self._entered = module, None, False
         self.setObjectName(f"{module.name}ModuleWidget")
         self.setLayout(QtWidgets.QVBoxLayout())
         self.setMRMLScene(slicer.mrmlScene)
@@ -86,11 +86,15 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
 
     def enter(self) -> None:
         """The user comes to this module."""
+        self._entered = True
         getattr(self._python, "enter", lambda: None)()
 
     def exit(self) -> None:
         """The user goes to another module."""
+        self._entered = False
         getattr(self._python, "exit", lambda: None)()
+
+    isEntered = QtCore.Property(bool, lambda self: self._entered)
 
 
 class ModuleManager(QtCore.QObject):

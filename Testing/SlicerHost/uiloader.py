@@ -1,4 +1,4 @@
-"""Loads .ui files as Slicer does, but refuses what Slicer would pass over: unknown classes, properties, signals, slots."""
+"""Loads .ui files as Slicer does, but refuses unknown classes, properties, signals and slots."""
 
 from __future__ import annotations
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import slicer
 from SegmentStatisticsPlugins import LabelmapSegmentStatisticsPlugin, SegmentStatisticsPluginBase
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
-
-import slicer
 
 
 class SegmentStatisticsLogic(ScriptedLoadableModuleLogic):

@@ -66,7 +66,9 @@ class SegmentStatisticsPluginBase:
         """The key that the plugin uses; empty for one of another plugin."""
         return key.removeprefix(self.toLongKey("")) if key.startswith(self.toLongKey("")) else ""
 
-    def setDefaultParameters(self, parameterNode: slicer.vtkMRMLScriptedModuleNode, overwriteExisting: bool = False) -> None:
+    def setDefaultParameters(
+        self, parameterNode: slicer.vtkMRMLScriptedModuleNode, overwriteExisting: bool = False
+    ) -> None:
         """Switch the plugin and its default measurements on where nothing was said yet."""
         wanted = {self.toLongKey(key): key in self.defaultKeys for key in self.keys} | {type(self).__name__: True}
         for name, enabled in wanted.items():

@@ -137,12 +137,14 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
-    """The module's own tests; runTest runs every method that has "test" in its name, unless a subclass says otherwise."""
+    """The module's own tests; unless a subclass says otherwise, runTest runs all of them."""
 
     messageDelay = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # unittest.TestCase does not call on: a mixin of a subclass would not be set up
+        super(unittest.TestCase, self).__init__()
         # as in Slicer: methods whose name holds "test", in any place
         self.moduleTestNames = [name for name in dir(self) if "test" in name and callable(getattr(self, name))]
 

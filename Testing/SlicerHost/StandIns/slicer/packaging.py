@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import logging
 import shlex
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import slicer.util
@@ -37,8 +37,8 @@ def _is_installed(requirement: Requirement) -> bool:
     if requirement.marker is not None and not requirement.marker.evaluate():
         return True
     try:
-        return requirement.specifier.contains(version(requirement.name), prereleases=True)
-    except PackageNotFoundError:
+        return requirement.specifier.contains(importlib.metadata.version(requirement.name), prereleases=True)
+    except importlib.metadata.PackageNotFoundError:
         return False
 
 

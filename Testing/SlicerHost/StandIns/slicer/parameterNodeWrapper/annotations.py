@@ -35,7 +35,7 @@ class NotNone(Validator):
             raise ValueError("the value must not be None")
 
 
-@dataclass
+@dataclass(eq=False)
 class IsInstance(Validator):
     """Refuses other types; None passes."""
 
@@ -46,7 +46,7 @@ class IsInstance(Validator):
             raise TypeError(f"the value must be of {self.classtype}, not {value!r}")
 
 
-@dataclass
+@dataclass(eq=False)
 class WithinRange(Validator):
     """Both ends belong to the range."""
 
@@ -58,7 +58,7 @@ class WithinRange(Validator):
             raise ValueError(f"the value must be from {self.minimum} to {self.maximum}, not {value}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Minimum(Validator):
     """The least value."""
 
@@ -69,7 +69,7 @@ class Minimum(Validator):
             raise ValueError(f"the value must be {self.minimum} or more, not {value}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Maximum(Validator):
     """The greatest value."""
 
@@ -80,7 +80,7 @@ class Maximum(Validator):
             raise ValueError(f"the value must be {self.maximum} or less, not {value}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Choice(Validator):
     """The only values there are."""
 
@@ -91,7 +91,7 @@ class Choice(Validator):
             raise ValueError(f"the value must be one of {self.choices}, not {value!r}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Exclude(Validator):
     """Values that are not allowed."""
 
@@ -102,7 +102,7 @@ class Exclude(Validator):
             raise ValueError(f"the value must be none of {self.excludedValues}")
 
 
-@dataclass
+@dataclass(eq=False)
 class RangeBounds(Validator):
     """Limits of both ends of a FloatRange."""
 
@@ -114,14 +114,14 @@ class RangeBounds(Validator):
             raise ValueError(f"the range must lie in {self.minimum} to {self.maximum}, not {value}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Decimals:
     """Digits that a spin box shows after the point."""
 
     value: int
 
 
-@dataclass
+@dataclass(eq=False)
 class SingleStep:
     """Step of a spin box or slider."""
 

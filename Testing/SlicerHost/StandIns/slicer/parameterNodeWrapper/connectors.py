@@ -58,15 +58,16 @@ def _attribute(
 
 
 def _number(widget: Any, kind: type, annotations: list) -> Connector:
-    for hint, name in ((Decimals, "decimals"), (SingleStep, "singleStep")):
-        if first(annotations, hint) is not None:
-            setattr(widget, name, first(annotations, hint).value)
-    if kind is int and isinstance(widget, (qt.QDoubleSpinBox, ctk.ctkSliderWidget)):
-        widget.decimals = 0
+    has_decimals = type(widget) not in (qt.QSlider, qt.QSpinBox, ctk.ctkDoubleSlider)
+    decimals, step = first(annotations, Decimals), first(annotations, SingleStep)
+    if has_decimals and (decimals is not None or kind is int):
+        widget.decimals = 0 if kind is int else decimals.value
+    if step is not None:
+        widget.singleStep = step.value
     both = first(annotations, WithinRange)
     low, high = both or first(annotations, Minimum), both or first(annotations, Maximum)
     unlimited = INTEGERS if isinstance(widget, (qt.QSlider, qt.QSpinBox)) else (float("-inf"), float("inf"))
-    if isinstance(widget, qt.QSlider) and (low is None or high is None):
+    if isinstance(widget, SLIDERS) and (low is None or high is None):
         raise RuntimeError(f"the slider {widget.objectName!r} needs a number with limits")
     widget.minimum = low.minimum if low is not None else unlimited[0]
     widget.maximum = high.maximum if high is not None else unlimited[1]
@@ -107,8 +108,12 @@ def _is_node_type(declared: Any) -> bool:
 
 NUMBER_WIDGETS = (
     *(qt.QSlider, qt.QSpinBox, qt.QDoubleSpinBox),
-    *(ctk.ctkSliderWidget, ctk.ctkDoubleSlider, slicer.qMRMLSliderWidget, slicer.qMRMLSpinBox),
+    *(ctk.ctkSliderWidget, ctk.ctkDoubleSlider, slicer.qMRMLSliderWidget),
+    *(slicer.qMRMLSpinBox, ctk.ctkDoubleSpinBox),
 )
+SLIDERS = (qt.QSlider, ctk.ctkDoubleSlider)
+"""Widgets that must have a least and a greatest value; ctkSliderWidget is one of the second."""
+RANGES = (ctk.ctkRangeWidget, ctk.ctkDoubleRangeSlider, slicer.qMRMLRangeWidget)
 
 
 def connector_for(widget: Any, annotated: Any) -> Connector:
@@ -126,7 +131,8 @@ def connector_for(widget: Any, annotated: Any) -> Connector:
     if declared in (int, float) and widget_type in NUMBER_WIDGETS:
         return _number(widget, declared, annotations)
     if widget_type in (qt.QComboBox, ctk.ctkComboBox) and issubclass(kind, enum.Enum):
-        return _list(widget, list(declared), [member.name for member in declared])
+        label = getattr(declared, "label", lambda member: member.name)
+        return _list(widget, list(declared), [label(member) for member in declared])
     if widget_type in (qt.QComboBox, ctk.ctkComboBox) and declared in (int, float, str, bool):
         if choice is None:
             raise RuntimeError(f"the combo box {widget.objectName!r} needs a parameter with Choice")
@@ -141,7 +147,7 @@ def connector_for(widget: Any, annotated: Any) -> Connector:
         return _attribute(widget, "currentPath", "currentPathChanged", declared)
     if issubclass(kind, PurePath) and widget_type is ctk.ctkDirectoryButton:
         return _attribute(widget, "directory", "directoryChanged", declared)
-    if declared is FloatRange and widget_type in (ctk.ctkRangeWidget, slicer.qMRMLRangeWidget):
+    if declared is FloatRange and widget_type in RANGES:
         return _range(widget, annotations)
     if widget_type is slicer.qMRMLNodeComboBox and _is_node_type(declared):
         return _node(widget, declared)

@@ -151,6 +151,53 @@ class Sequence(Kind):
         return write
 
 
+class Fixed(Kind):
+    """A tuple of so many values, each of its own kind."""
+
+    def __init__(self, inner: list[Kind]) -> None:
+        self.validators = (NotNone(), IsInstance(tuple))
+        self._inner = inner
+
+    def default(self) -> tuple:
+        return tuple(kind.default() for kind in self._inner)
+
+    def check(self, value: Any) -> None:
+        super().check(value)
+        if len(value) != len(self._inner):
+            raise ValueError(f"the tuple must have {len(self._inner)} values, not {len(value)}")
+        for kind, item in zip(self._inner, value, strict=True):
+            kind.check(item)
+
+    def write(self, node: Node, name: str, value: tuple) -> None:
+        node.SetParameter(name, "")
+        for index, (kind, item) in enumerate(zip(self._inner, value, strict=True)):
+            kind.write(node, f"{name}.{index}", item)
+
+    def read(self, node: Node, name: str) -> tuple:
+        return tuple(kind.read(node, f"{name}.{index}") for index, kind in enumerate(self._inner))
+
+
+class Checked(Kind):
+    """Another kind, with more conditions on its values."""
+
+    def __init__(self, inner: Kind, validators: list[Validator]) -> None:
+        self._inner, self._more = inner, validators
+
+    def default(self) -> Any:
+        return self._inner.default()
+
+    def check(self, value: Any) -> None:
+        self._inner.check(value)
+        for validator in self._more:
+            validator.validate(value)
+
+    def write(self, node: Node, name: str, value: Any) -> None:
+        self._inner.write(node, name, value)
+
+    def read(self, node: Node, name: str) -> Any:
+        return self._inner.read(node, name)
+
+
 class Mapping(Kind):
     """A dictionary, kept as the lists of its keys and of its values."""
 
@@ -299,7 +346,10 @@ PLAIN = {
 
 def kind_of(annotated: Any) -> Kind:
     """The kind that keeps values of a type, as it is written in a class; TypeError if there is none."""
-    declared, _ = split(annotated)
+    declared, annotations = split(annotated)
+    validators = [item for item in annotations if isinstance(item, Validator)]
+    if validators:
+        return Checked(kind_of(declared), validators)
     origin, arguments = get_origin(declared), get_args(declared)
     if declared in PLAIN:
         return PLAIN[declared]
@@ -307,6 +357,8 @@ def kind_of(annotated: Any) -> Kind:
         return _kind_of_union(declared, arguments)
     if origin in (list, tuple) and (origin is list or arguments[1:] == (Ellipsis,)):
         return Sequence(origin, kind_of(arguments[0]))
+    if origin is tuple:
+        return Fixed([kind_of(item) for item in arguments])
     if origin is dict:
         return Mapping(*map(kind_of, arguments))
     if isinstance(declared, type):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from .annotations import Default, Validator, first, split
+from .annotations import Choice, Default, first, split
 
 
 @dataclass
@@ -16,13 +16,10 @@ class Field:
     declared: Any
     kind: Any
     default: Default
-    validators: list[Validator]
 
     def check(self, value: Any) -> None:
         """Raise ValueError or TypeError if the value will not do."""
         self.kind.check(value)
-        for validator in self.validators:
-            validator.validate(value)
 
 
 def fields_of(cls: type) -> dict[str, Field]:
@@ -38,10 +35,10 @@ def fields_of(cls: type) -> dict[str, Field]:
             default = Default(getattr(cls, name))
         else:
             default = first(annotations, Default)
-            choice = next((item for item in annotations if hasattr(item, "choices")), None)
+            choice = first(annotations, Choice)
             if default is None:
                 default = Default(choice.choices[0]) if choice is not None else Default(generator=kind.default)
-        fields[name] = Field(declared, kind, default, [item for item in annotations if isinstance(item, Validator)])
+        fields[name] = Field(declared, kind, default)
     return fields
 
 

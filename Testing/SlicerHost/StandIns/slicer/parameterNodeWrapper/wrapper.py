@@ -10,7 +10,7 @@ import slicer
 import vtk
 
 from . import packs
-from .annotations import Default
+from .annotations import Default, split
 from .connectors import Connector, SlicerParameterNamePropertyName, connector_for
 
 RESERVED = (
@@ -47,13 +47,13 @@ def _wrap(cls: type) -> type:
 
 def _member(name: str) -> property:
     def read(self: _Wrapper) -> Any:
-        return self.allParameters[name].kind.read(self.parameterNode, name)
+        return self.allParameters[name].kind.read(self.parameterNode, self._prefix + name)
 
     def write(self: _Wrapper, value: Any) -> None:
         field = self.allParameters[name]
         field.check(value)
         with slicer.util.NodeModify(self.parameterNode):
-            field.kind.write(self.parameterNode, name, value)
+            field.kind.write(self.parameterNode, self._prefix + name, value)
 
     return property(read, write)
 
@@ -61,12 +61,13 @@ def _member(name: str) -> property:
 class _Wrapper:
     """Methods that every wrapped class gets."""
 
-    def __init__(self, parameterNode: slicer.vtkMRMLScriptedModuleNode) -> None:
+    def __init__(self, parameterNode: slicer.vtkMRMLScriptedModuleNode, prefix: str | None = None) -> None:
         self.parameterNode = parameterNode
+        self._prefix = prefix or ""
         self._connected: dict[int, tuple[dict[str, Connector], int]] = {}
         self._updating = False
         for name, field in self.allParameters.items():
-            if not field.kind.is_in(parameterNode, name):
+            if not field.kind.is_in(parameterNode, self._prefix + name):
                 setattr(self, name, field.default.value)
 
     def default(self, name: str) -> Default:
@@ -80,9 +81,8 @@ class _Wrapper:
         return packs.data_type(cls, name)
 
     def isCached(self, name: str) -> bool:
-        """False: the stand-in reads the node each time."""
-        self.dataType(name)
-        return False
+        """What Slicer would say; the stand-in reads the node each time."""
+        return not packs.isParameterPack(split(self.dataType(name))[0])
 
     def getValue(self, name: str) -> Any:
         """A parameter by name; a dot goes into a pack."""
