@@ -111,9 +111,10 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.onModelChanged()
 
     def cleanup(self) -> None:
-        self.logic.close()
-        self.removeObservers()
+        if self.logic is not None:
+            self.logic.close()
         self.setParameterNode(None)
+        self.removeObservers()
 
     def enter(self) -> None:
         self.initializeParameterNode()

@@ -18,7 +18,11 @@ KIND_ATTRIBUTE = "GlobalLocalAlignment.Kind"
 SEGMENT_TAG = "GlobalLocalAlignment.LabelValue"
 SEGMENTATION, FEATURE_MASK, SYNTHESIZED = "segmentation", "feature mask", "source style"
 PERCEPTUAL_COLORS = ("Inferno", "Magma", "Plasma", "Viridis")
-"""Colour tables with an even rise of brightness, in order of preference."""
+"""Slicer's colour tables with an even rise of brightness, in order of preference."""
+
+OWN_COLORS = "GlobalLocalAlignment mask"
+OWN_COLOR_STOPS = ((0.0, 0.0, 0.02), (0.34, 0.07, 0.43), (0.73, 0.21, 0.33), (0.98, 0.55, 0.04), (0.99, 1.0, 0.64))
+"""From dark to bright at even steps, for a Slicer that has none of these tables."""
 
 
 def probabilityKind(name: str) -> str:
@@ -72,6 +76,7 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
             identifiers.InsertNextValue(identifier)
     if identifiers.GetNumberOfValues():
         _fill(node, volumeNode, _inOrder(labels, card), identifiers)
+    node.CreateClosedSurfaceRepresentation()
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     return node
 
@@ -97,9 +102,7 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
         # both are shares between 0 and 1: the same colour means the same in every volume
         display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
-        colors = perceptualColors()
-        if colors is not None:
-            display.SetAndObserveColorNodeID(colors.GetID())
+        display.SetAndObserveColorNodeID(perceptualColors().GetID())
     return node
 
 
@@ -126,15 +129,24 @@ def exportLabelmap(volumeNode: Any) -> Any:
     return node
 
 
-def perceptualColors() -> Any | None:
-    """Slicer's colour table with an even rise of brightness, None in a Slicer without one."""
+def perceptualColors() -> Any:
+    """A colour table with an even rise of brightness: Slicer's, or one of our own."""
     import slicer
 
-    for name in PERCEPTUAL_COLORS:
-        for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-            if node.GetName() == name:
-                return node
-    return None
+    tables = {node.GetName(): node for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode")}
+    for name in (*PERCEPTUAL_COLORS, OWN_COLORS):
+        if name in tables:
+            return tables[name]
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", OWN_COLORS)
+    node.SetTypeToUser()
+    node.SetNumberOfColors(256)
+    node.SetHideFromEditors(False)
+    places = np.linspace(0, len(OWN_COLOR_STOPS) - 1, 256)
+    channels = [np.interp(places, range(len(OWN_COLOR_STOPS)), channel) for channel in zip(*OWN_COLOR_STOPS, strict=True)]
+    for index, color in enumerate(zip(*channels, strict=True)):
+        node.SetColor(index, str(index), *map(float, color), 1.0)
+    node.GetLookupTable().SetRange(0, 255)
+    return node
 
 
 def _newResult(volumeNode: Any, kind: str) -> Any:

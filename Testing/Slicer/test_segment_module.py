@@ -84,3 +84,75 @@ def results_matrix(node):
 
 def test_the_modules_own_tests_pass(panel, slicer_host):
     slicer.selfTests["GlobalLocalAlignment"]()
+
+
+def test_cancel_ends_the_segmentation_and_the_panel_can_start_again(panel, slicer_host, tiny_run: Path):
+    node, _ = add_phantom("CT")
+    choose(panel, tiny_run / "model.safetensors", node)
+    panel.ui.applyButton.click()
+    panel.ui.applyButton.click()
+    slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    assert results.findResult(node, results.SEGMENTATION) is None
+    assert panel.ui.statusLabel.text == "CT: stopped"
+    assert panel.ui.applyButton.text == "Apply" and panel.ui.applyButton.enabled
+
+
+def test_a_volume_that_is_removed_while_it_is_segmented_is_named_and_the_others_go_on(
+    panel, slicer_host, tiny_run: Path
+):
+    gone, kept = add_phantom("gone", 1)[0], add_phantom("kept", 2)[0]
+    choose(panel, tiny_run / "model.safetensors", gone, kept)
+    panel.ui.applyButton.click()
+    slicer.mrmlScene.RemoveNode(gone)
+    slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    assert panel.ui.statusLabel.text.splitlines() == ["1 segmented.", "gone was removed while it was segmented."]
+    assert results.findResult(kept, results.SEGMENTATION) is not None
+
+
+def test_closing_the_scene_ends_the_segmentation_without_a_trace(panel, slicer_host, tiny_run: Path):
+    node, _ = add_phantom("CT")
+    choose(panel, tiny_run / "model.safetensors", node)
+    panel.ui.applyButton.click()
+    folder = panel.logic._job.folder
+    slicer.mrmlScene.Clear(0)
+    assert not panel.logic.running and panel.ui.applyButton.text == "Apply"
+    slicer_host.wait_until(lambda: not folder.exists(), PATIENCE)
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
+
+
+def test_results_follow_the_transform_and_lie_beside_their_volume(panel, slicer_host, tiny_run: Path):
+    node, _ = add_phantom("CT")
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Patient")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
+    choose(panel, tiny_run / "model.safetensors", node)
+    panel.ui.applyButton.click()
+    slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    for kind in (results.SEGMENTATION, results.FEATURE_MASK):
+        result = results.findResult(node, kind)
+        assert result.GetTransformNodeID() == transform.GetID()
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == folder
+
+
+def test_a_volume_of_another_kind_than_the_model_is_doubted_but_not_refused(panel, tiny_run: Path):
+    node = slicer.util.addVolumeFromArray(np.full((4, 5, 6), 300, np.int16), name="MR")
+    choose(panel, tiny_run / "model.safetensors", node)
+    assert "MR has no values of a CT" in panel.ui.concernsLabel.text
+    assert panel.ui.applyButton.enabled
+
+
+def test_the_labelmap_has_the_label_values_of_the_model(panel, slicer_host, tiny_run: Path):
+    node, _ = add_phantom("CT")
+    choose(panel, tiny_run / "model.safetensors", node)
+    panel.ui.applyButton.click()
+    slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    panel.ui.exportButton.click()
+    labelmap = slicer.util.getNode("CT labels")
+    exported = slicer.util.arrayFromVolume(labelmap)
+    segmentation = results.findResult(node, results.SEGMENTATION)
+    for index in range(4):
+        identifier = segmentation.GetSegmentation().GetNthSegmentID(index)
+        inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, identifier, node)
+        assert np.array_equal(exported == index + 1, inside > 0)
