@@ -141,8 +141,9 @@ def perceptualColors() -> Any:
     node.SetTypeToUser()
     node.SetNumberOfColors(256)
     node.SetHideFromEditors(False)
-    places = np.linspace(0, len(OWN_COLOR_STOPS) - 1, 256)
-    channels = [np.interp(places, range(len(OWN_COLOR_STOPS)), channel) for channel in zip(*OWN_COLOR_STOPS, strict=True)]
+    stops = np.array(OWN_COLOR_STOPS)
+    places = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(places, range(len(stops)), channel) for channel in stops.T]
     for index, color in enumerate(zip(*channels, strict=True)):
         node.SetColor(index, str(index), *map(float, color), 1.0)
     node.GetLookupTable().SetRange(0, 255)
