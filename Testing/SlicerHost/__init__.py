@@ -6,3 +6,5 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # enumerations are integers in PythonQt: QMessageBox.Ok equals what exec_() returns
 os.environ.setdefault("PYSIDE6_OPTION_PYTHON_ENUM", "2")
+# matplotlib would take the Qt that it finds, and trip over its changed rules
+os.environ.setdefault("MPLBACKEND", "agg")
