@@ -151,7 +151,7 @@ class Host:
         self.core.layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self.views.threed.hide_box()
         self.app.settings().clear()
-        self.app.commandOptions().testingEnabled = False
+        self.app.commandOptions().testingEnabled = self.app.commandOptions().noLayoutManager = False
         self.answers.clear()
         self.run_pip = None
         gc.collect()
