@@ -89,6 +89,11 @@ def test_dynamic_properties_are_attributes():
     assert label.unit == "mm"
 
 
+def test_a_constructor_takes_no_keywords():
+    with pytest.raises(TypeError):
+        qt.QLabel(text="x")
+
+
 def test_names_that_pythonqt_lacks_are_missing():
     with pytest.raises(AttributeError):
         qt.Signal  # noqa: B018

@@ -99,4 +99,5 @@ class IOManager:
         if filename.lower().endswith(".mrml"):
             scene.SetURL(filename)
             return bool(scene.Commit())
+        Path(filename).mkdir(parents=True, exist_ok=True)
         return bool(self._core.application_logic.SaveSceneToSlicerDataBundleDirectory(filename, None))
