@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+HOST_READY := $(VENV)/.host-ready
 TORCH_CHOICE := $(VENV)/torch-install
 TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constraints.txt)
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
@@ -29,7 +30,7 @@ help:
 demo: $(READY)
 	$(BIN)/gla demo --output demo
 
-test: lint
+test: lint $(HOST_READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
 
 lint: $(READY)
@@ -65,4 +66,19 @@ $(READY): pyproject.toml constraints.txt
 	  >> $(VENV)/constraints.txt
 	@echo "  pip install -e .[test]"
 	@$(PIP_INSTALL) -c $(VENV)/constraints.txt -e '.[test]'
+	@touch $@
+
+# what the modules are tested in without Slicer; its graphics libraries are looked for by loading them
+HOST_PACKAGES := Testing/SlicerHost/system-packages.txt
+HOST_LOADS := import ctypes; [ctypes.CDLL(name) for name in ("libEGL.so.1", "libGL.so.1")]; \
+  from PySide6 import QtGui, QtWidgets
+$(HOST_READY): $(READY) $(HOST_PACKAGES)
+	@echo "  pip install -e .[slicer]"
+	@$(PIP_INSTALL) -c $(VENV)/constraints.txt -e '.[test,slicer]'
+	@$(BIN)/python -c '$(HOST_LOADS)' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing system packages of $(HOST_PACKAGES)"; export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -qq </dev/null && xargs apt-get install -y -qq < $(HOST_PACKAGES) >/dev/null; \
+	  else echo "the modules' tests need graphics libraries: install those of $(HOST_PACKAGES)" >&2; exit 1; fi; }
+	@$(BIN)/python -c '$(HOST_LOADS)' || { echo "graphics libraries are still missing" >&2; exit 1; }
 	@touch $@

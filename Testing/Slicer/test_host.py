@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import slicer
 import slicer.packaging
 import vtk
 from SlicerHost import problems
+from SlicerHost.eventloop import event_loop_watch
 from SlicerHost.problems import DeletedNodeError, UnansweredDialogError, WrongSignatureError, WrongThreadError
 
 WRONG_SIGNATURES = ["clicked", "clickd(bool)", "clicked(int)", "clicked(bool,bool)", ""]
@@ -85,6 +87,11 @@ def test_dynamic_properties_are_attributes():
     label = qt.QLabel()
     label.setProperty("unit", "mm")
     assert label.unit == "mm"
+
+
+def test_a_constructor_takes_no_keywords():
+    with pytest.raises(TypeError):
+        qt.QLabel(text="x")
 
 
 def test_names_that_pythonqt_lacks_are_missing():
@@ -278,6 +285,26 @@ def test_nothing_is_installed_without_the_tests_consent(slicer_host):
     slicer_host.answers.give(qt.QMessageBox.Ok)
     with problems.expected("wanted to run pip"), pytest.raises(problems.HostError):
         slicer.packaging.pip_ensure("surely-not-a-package-of-this-name>=1")
+
+
+def test_lines_of_a_process_arrive_on_the_main_thread(slicer_host):
+    lines, codes = [], []
+    program = "print('first'); print('second', flush=True); raise SystemExit(3)"
+    slicer.util.launchConsoleProcess(
+        [sys.executable, "-c", program],
+        blocking=False,
+        logCallback=lambda line: lines.append((line, threading.current_thread() is threading.main_thread())),
+        completedCallback=codes.append,
+    )
+    slicer_host.wait_until(lambda: codes)
+    assert (lines, codes) == ([("first", True), ("second", True)], [3])
+
+
+def test_a_held_event_loop_is_measured(slicer_host):
+    with event_loop_watch() as watch:
+        qt.QTimer.singleShot(0, lambda: time.sleep(0.08))
+        slicer_host.process_events(40)
+    assert watch.longest_ms >= 70
 
 
 FAILING_TESTS = """

@@ -165,9 +165,43 @@ def test_slice_views_are_the_right_way_round(slicer_host):
     assert rows.mean() < 100 and columns.mean() > 100
 
 
-def test_the_layout_manager_is_there_or_none(slicer_host):
+def test_the_layout_manager_is_there_or_none():
     names = slicer.app.layoutManager().sliceViewNames()
     assert names == ("Red", "Yellow", "Green")
     node = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
     assert node.GetID() == "vtkMRMLSliceNodeRed"
     assert slicer.util.mainWindow() is None
+    slicer.app.commandOptions().noLayoutManager = True
+    assert slicer.app.layoutManager() is None
+
+
+@pytest.mark.parametrize("name", ["volume.nrrd", "volume.nii.gz"])
+def test_a_volume_is_saved_and_loaded(blob, tmp_path, name: str):
+    assert slicer.util.saveNode(blob, str(tmp_path / name))
+    loaded = slicer.util.loadVolume(str(tmp_path / name))
+    assert np.array_equal(slicer.util.arrayFromVolume(loaded), slicer.util.arrayFromVolume(blob))
+    matrix = vtk.vtkMatrix4x4()
+    loaded.GetIJKToRASMatrix(matrix)
+    assert np.allclose(slicer.util.arrayFromVTKMatrix(matrix), OBLIQUE, atol=1e-5)
+    with pytest.raises(RuntimeError, match="does not exist"):
+        slicer.util.loadVolume(str(tmp_path / "absent.nrrd"))
+
+
+def test_a_segmentation_is_saved_and_loaded(blob, tmp_path):
+    segmentation = segment(blob)
+    segmentation.GetSegmentation().GetNthSegment(0).SetName("liver")
+    assert slicer.util.saveNode(segmentation, str(tmp_path / "labels.seg.nrrd"))
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "labels.seg.nrrd"))
+    assert loaded.GetSegmentation().GetSegmentIdBySegmentName("liver")
+
+
+@pytest.mark.parametrize("name", ["scene.mrb", "folder"])
+def test_a_scene_is_saved_and_loaded(blob, tmp_path, name: str):
+    segment(blob)
+    voxels = slicer.util.arrayFromVolume(blob).copy()
+    assert slicer.util.saveScene(str(tmp_path / name))
+    slicer.mrmlScene.Clear(0)
+    (scene,) = [tmp_path / name] if name.endswith(".mrb") else (tmp_path / name).glob("*.mrml")
+    slicer.util.loadScene(str(scene))
+    assert np.array_equal(slicer.util.arrayFromVolume(slicer.util.getNode("blob")), voxels)
+    assert slicer.util.getNode("segmentation").GetSegmentation().GetNumberOfSegments() == 2

@@ -10,6 +10,7 @@ from PySide6 import QtCore, QtWidgets
 
 from SlicerHost.core import Core
 from SlicerHost.dialogs import Question, answers
+from SlicerHost.iomanager import IOManager
 from SlicerHost.layoutmanager import LayoutManager
 from SlicerHost.scripted import ModuleManager
 from SlicerHost.views import Views
@@ -20,10 +21,12 @@ DOCUMENTATION = "https://slicer.readthedocs.io/en/latest/"
 class CommandOptions:
     """What the command line of Slicer said."""
 
-    __slots__ = ("noMainWindow", "runPythonAndExit", "testingEnabled")
+    __slots__ = ("noLayoutManager", "noMainWindow", "runPythonAndExit", "testingEnabled")
 
     def __init__(self) -> None:
         self.noMainWindow = True
+        # only here: a test sets it to see a module without any views
+        self.noLayoutManager = False
         self.runPythonAndExit = False
         self.testingEnabled = False
 
@@ -63,13 +66,14 @@ class SlicerApplication(QtWidgets.QApplication):
         self._module_manager = ModuleManager()
         self._options = CommandOptions()
         self._extensions = ExtensionsManagerModel()
-        self._core, self._layout_manager = None, None
+        self._core, self._layout_manager, self._io_manager = None, None, None
         self._paused = 0
 
     def _take(self, core: Core, views: Views) -> None:
         """Serve this core; it can only be made when there is an application."""
         self._core = core
         self._layout_manager = LayoutManager(core, views)
+        self._io_manager = IOManager(core)
 
     def mrmlScene(self) -> slicer.vtkMRMLScene:
         return self._core.scene
@@ -81,7 +85,16 @@ class SlicerApplication(QtWidgets.QApplication):
         return self._core.logics.get(name)
 
     def layoutManager(self) -> LayoutManager | None:
-        return self._layout_manager
+        return None if self._options.noLayoutManager else self._layout_manager
+
+    def coreIOManager(self) -> IOManager:
+        return self._io_manager
+
+    def ioManager(self) -> IOManager:
+        return self._io_manager
+
+    def startupEnvironment(self) -> QtCore.QProcessEnvironment:
+        return QtCore.QProcessEnvironment.systemEnvironment()
 
     def moduleManager(self) -> ModuleManager:
         return self._module_manager

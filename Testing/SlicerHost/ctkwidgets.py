@@ -452,7 +452,7 @@ class ctkDirectoryButton(QtWidgets.QWidget):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self._directory, self._caption = str(Path.cwd()), ""
+        self._directory, self._caption = ".", ""
         self._button = QtWidgets.QPushButton(self._directory, self)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -463,10 +463,9 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         return self._directory
 
     def setDirectory(self, directory: str) -> None:
-        # as in CTK, which cleans a path but keeps it relative
-        directory = QtCore.QDir(directory).path()
-        if directory != self._directory:
-            self._directory = directory
+        absolute = QtCore.QDir(directory).absolutePath()
+        if absolute != QtCore.QDir(self._directory).absolutePath():
+            self._directory = directory = absolute
             self._button.setText(directory)
             self.directoryChanged.emit(directory)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import sys
@@ -37,21 +36,10 @@ def source_folder() -> Path | None:
     return folder
 
 
-def _spare_none() -> None:
-    """Give None more references than a long run can lose.
-
-    PySide drops one too many of them with some calls of Qt. From Python 3.12 on None cannot go; before, a few minutes
-    of timers take it away and the process with it.
-    """
-    if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
-
-
 class Host:
     """The running host, for tests."""
 
     def __init__(self) -> None:
-        _spare_none()
         self._folder = tempfile.TemporaryDirectory(prefix="slicer-host-")
         self.sources = source_folder()
         self.answers: Answers = answers
@@ -163,7 +151,7 @@ class Host:
         self.core.layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self.views.threed.hide_box()
         self.app.settings().clear()
-        self.app.commandOptions().testingEnabled = False
+        self.app.commandOptions().testingEnabled = self.app.commandOptions().noLayoutManager = False
         self.answers.clear()
         self.run_pip = None
         gc.collect()

@@ -264,10 +264,23 @@ def qobject_classes() -> list[type]:
     return sorted(classes, key=lambda kind: len(kind.__mro__))
 
 
+def _without_keywords(kind: type) -> Callable:
+    """Constructor of a class that takes no properties by keyword, which PythonQt does not know."""
+    construct = kind.__init__
+
+    def __init__(self: QtCore.QObject, *arguments: Any, **keywords: Any) -> None:
+        if keywords:
+            raise TypeError(f"{kind.__name__} takes no keywords in PythonQt: {sorted(keywords)}")
+        construct(self, *arguments)
+
+    return __init__
+
+
 def install() -> None:
     """Change the classes; once, before the first widget."""
     for kind in qobject_classes():
         properties_as_attributes(kind)
+        kind.__init__ = _without_keywords(kind)
         # each class of PySide6 has a __setattr__ of its own, which hides that of its base
         kind.__setattr__ = _setattr
     base = QtCore.QObject

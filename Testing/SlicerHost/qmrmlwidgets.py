@@ -318,15 +318,16 @@ class qMRMLNodeComboBox(_NodeList):
 
     def _refresh(self) -> None:
         super()._refresh()
-        known = [node.GetID() for node in self.nodes()]
-        if self._current_id not in known:
-            # a selector that must show something takes the first node there is
-            self.setCurrentNodeID(known[0] if known and not self._none_enabled else "")
+        # no node is chosen by itself, neither the first that comes nor another for one that goes
+        if self._current_id not in {node.GetID() for node in self.nodes()}:
+            self.setCurrentNodeID("")
 
     def _fill(self) -> None:
         self._box.clear()
-        if self._none_enabled or not self._current_id:
-            self._box.addItem(self._none_display if self._none_enabled else "", "")
+        if self._scene is not None and self._types:
+            self._box.setPlaceholderText(f"Select a {self._scene.GetTagByClassName(self._types[0])}")
+        if self._none_enabled:
+            self._box.addItem(self._none_display, "")
         for node in self.nodes():
             self._box.addItem(node.GetName(), node.GetID())
         self._box.setCurrentIndex(self._box.findData(self._current_id, ID_ROLE))

@@ -111,8 +111,8 @@ NUMBER_WIDGETS = (
     *(ctk.ctkSliderWidget, ctk.ctkDoubleSlider, slicer.qMRMLSliderWidget),
     *(slicer.qMRMLSpinBox, ctk.ctkDoubleSpinBox),
 )
-SLIDERS = (qt.QSlider, ctk.ctkDoubleSlider)
-"""Widgets that must have a least and a greatest value; ctkSliderWidget is one of the second."""
+SLIDERS = (qt.QSlider, ctk.ctkSliderWidget)
+"""Widgets that must have a least and a greatest value."""
 RANGES = (ctk.ctkRangeWidget, ctk.ctkDoubleRangeSlider, slicer.qMRMLRangeWidget)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, MutableMapping, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
 from pathlib import PurePath
 from typing import Any, Union, get_args, get_origin
 
@@ -142,11 +142,12 @@ class Sequence(Kind):
         items = [self._inner.read(node, f"{name}.{index}") for index in range(int(node.GetParameter(name)))]
         return tuple(items) if self._accepted is tuple else ObservedList(items, self._writer(node, name))
 
-    def _writer(self, node: Node, name: str) -> Callable[[Any], None]:
-        def write(value: Any) -> None:
+    def _writer(self, node: Node, name: str) -> Callable[[list], list]:
+        def write(value: list) -> list:
             self.check(value)
             with slicer.util.NodeModify(node):
                 self.write(node, name, value)
+            return self.read(node, name)._items
 
         return write
 
@@ -219,10 +220,11 @@ class Mapping(Kind):
         self._values.write(node, f"{name}.values", list(value.values()))
 
     def read(self, node: Node, name: str) -> ObservedDict:
-        def write(value: dict) -> None:
+        def write(value: dict) -> dict:
             self.check(value)
             with slicer.util.NodeModify(node):
                 self.write(node, name, value)
+            return self.read(node, name)._items
 
         keys, values = self._keys.read(node, f"{name}.keys"), self._values.read(node, f"{name}.values")
         return ObservedDict(dict(zip(keys, values, strict=True)), write)
@@ -272,10 +274,15 @@ class Pack(Kind):
 
 
 class ObservedList(MutableSequence):
-    """A list that writes itself back when it changes."""
+    """A list that writes itself back, as a whole, when it changes; what will not do changes nothing."""
 
-    def __init__(self, items: list, write: Callable[[list], None]) -> None:
+    def __init__(self, items: list, write: Callable[[list], list]) -> None:
         self._items, self._write = items, write
+
+    def _change(self, change: Callable[[list], None]) -> None:
+        items = list(self._items)
+        change(items)
+        self._items = self._write(items)
 
     def __getitem__(self, index: Any) -> Any:
         return self._items[index]
@@ -290,26 +297,38 @@ class ObservedList(MutableSequence):
         return repr(self._items)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        items = list(self._items)
-        items[index] = value
-        self._write(items)
-        self._items = items
+        self._change(lambda items: items.__setitem__(index, value))
 
     def __delitem__(self, index: Any) -> None:
-        del self._items[index]
-        self._write(self._items)
+        self._change(lambda items: items.__delitem__(index))
 
     def insert(self, index: int, value: Any) -> None:
-        items = [*self._items[:index], value, *self._items[index:]]
-        self._write(items)
-        self._items = items
+        self._change(lambda items: items.insert(index, value))
+
+    def extend(self, values: Iterable) -> None:
+        self._change(lambda items: items.extend(values))
+
+    def __iadd__(self, values: Iterable) -> ObservedList:
+        self.extend(values)
+        return self
+
+    def clear(self) -> None:
+        self._change(list.clear)
+
+    def sort(self, **options: Any) -> None:
+        self._change(lambda items: items.sort(**options))
 
 
 class ObservedDict(MutableMapping):
-    """A dictionary that writes itself back when it changes."""
+    """A dictionary that writes itself back, as a whole, when it changes; what will not do changes nothing."""
 
-    def __init__(self, items: dict, write: Callable[[dict], None]) -> None:
+    def __init__(self, items: dict, write: Callable[[dict], dict]) -> None:
         self._items, self._write = items, write
+
+    def _change(self, change: Callable[[dict], Any]) -> None:
+        items = dict(self._items)
+        change(items)
+        self._items = self._write(items)
 
     def __getitem__(self, key: Any) -> Any:
         return self._items[key]
@@ -327,13 +346,17 @@ class ObservedDict(MutableMapping):
         return repr(self._items)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        items = self._items | {key: value}
-        self._write(items)
-        self._items = items
+        self._change(lambda items: items.__setitem__(key, value))
 
     def __delitem__(self, key: Any) -> None:
-        del self._items[key]
-        self._write(self._items)
+        self._change(lambda items: items.__delitem__(key))
+
+    def popitem(self) -> tuple:
+        key = next(reversed(self._items))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        self._change(dict.clear)
 
 
 PLAIN = {

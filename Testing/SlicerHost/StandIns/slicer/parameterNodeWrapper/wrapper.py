@@ -12,6 +12,7 @@ import vtk
 from . import packs
 from .annotations import Default, split
 from .connectors import Connector, SlicerParameterNamePropertyName, connector_for
+from .kinds import ObservedDict, ObservedList
 
 RESERVED = (
     *("allParameters", "connectGui", "connectParametersToGui", "dataType", "default", "disconnectGui"),
@@ -51,6 +52,9 @@ def _member(name: str) -> property:
 
     def write(self: _Wrapper, value: Any) -> None:
         field = self.allParameters[name]
+        # `wrapper.names += [...]` assigns the very list that has written itself back already
+        if isinstance(value, (ObservedList, ObservedDict)) and value == read(self):
+            return
         field.check(value)
         with slicer.util.NodeModify(self.parameterNode):
             field.kind.write(self.parameterNode, self._prefix + name, value)
