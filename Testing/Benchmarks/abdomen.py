@@ -99,7 +99,7 @@ def _take_over(model: Path, supervised: Path) -> None:
 
 
 def _largest_parts(folder: Path, method: str, cases: list[Case], settings: Configuration) -> list[ClassScore]:
-    """Scores of the predictions with the largest part of each structure alone, as ``--largest-component`` gives them."""
+    """Scores of the predictions with the largest part of each structure alone, as ``--largest-component``."""
     scores: list[ClassScore] = []
     names = {label.value: label.name for label in settings.labels}
     for case in cases:
