@@ -17,13 +17,17 @@ import json
 from pathlib import Path
 
 from environment import describe
+from GlobalLocalAlignmentLib.batch import result_path
 from GlobalLocalAlignmentLib.bundle import load_bundle, save_bundle
+from GlobalLocalAlignmentLib.cohort import Case, check_cohort
 from GlobalLocalAlignmentLib.comparison import compare, train_method
 from GlobalLocalAlignmentLib.config import Configuration, Domain, assignments, configuration, load_preset, merge
 from GlobalLocalAlignmentLib.console import Display
-from GlobalLocalAlignmentLib.evaluation import ClassScore, summarize
+from GlobalLocalAlignmentLib.evaluation import ClassScore, score_labelmaps, summarize
+from GlobalLocalAlignmentLib.prediction import keep_largest_components
 from GlobalLocalAlignmentLib.report import write_report
 from GlobalLocalAlignmentLib.training.run import MODEL_NAME
+from GlobalLocalAlignmentLib.volumes import read_labelmap
 from rich.console import Console
 
 MODALITIES = {"ct": "CT", "mr": "MR"}
@@ -50,7 +54,9 @@ def main() -> None:
         test = _domain(options.data / target, target, labelled=True, include=VALIDATION[target])
         scores = compare(folder, changes, test, [options.data / target], options.methods, [display])
         write_report(folder / "runs" / options.methods[0])
-        table = _table(name, scores, options)
+        cases = check_cohort(test, "test", changes.labels, changes.intensity_by_modality).cases
+        largest = {method: _largest_parts(folder, method, cases, changes) for method in options.methods}
+        table = _table(name, scores, largest, options)
         (folder / "results.md").write_text(table, encoding="utf-8")
         print(table)
 
@@ -92,8 +98,27 @@ def _take_over(model: Path, supervised: Path) -> None:
     save_bundle(supervised, card, {"segmenter": bundle.segmenter})
 
 
-def _table(direction: str, scores: dict[str, list[ClassScore]], options: argparse.Namespace) -> str:
+def _largest_parts(folder: Path, method: str, cases: list[Case], settings: Configuration) -> list[ClassScore]:
+    """Scores of the predictions with the largest part of each structure alone, as ``--largest-component``."""
+    scores: list[ClassScore] = []
+    names = {label.value: label.name for label in settings.labels}
+    for case in cases:
+        predicted = read_labelmap(result_path(folder / "predictions" / method, case.image, "segmentation"))
+        truth = read_labelmap(case.labelmap)
+        scores += score_labelmaps(
+            case.name, keep_largest_components(predicted.array), truth.array, names, truth.spacing
+        )
+    return scores
+
+
+def _table(
+    direction: str,
+    scores: dict[str, list[ClassScore]],
+    largest: dict[str, list[ClassScore]],
+    options: argparse.Namespace,
+) -> str:
     target = DIRECTIONS[direction][1]
+    scores = scores | {f"{method}, largest parts": entries for method, entries in largest.items()}
     summaries = {method: summarize(entries) for method, entries in scores.items()}
     names = [summary.name for summary in next(iter(summaries.values()))]
     lines = [
