@@ -166,6 +166,14 @@ def test_the_tests_of_a_module_run(slicer_host):
     slicer.selfTests["HostSample"]()
 
 
+def test_sample_data_is_registered_when_slicer_has_started(slicer_host):
+    from SampleData import SampleDataLogic
+
+    slicer_host.load_module(SAMPLE)
+    slicer.app.startupCompleted.emit()
+    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == ["ramp.nrrd"]
+
+
 def test_connections_of_a_ui_file_are_made(module):
     assert module.ui.commentEdit.enabled
     module.ui.exactBox.click()

@@ -75,10 +75,11 @@ class Host:
         """Let `slicer.ScriptedLoadableModule` and the like come from Slicer's sources, or from the stand-ins."""
         if self.sources is None:
             slicer.__path__.append(str(STAND_INS / "slicer"))
-            sys.path.append(str(STAND_INS))
         else:
             slicer.__path__.append(str(self.sources / GENUINE_PYTHON))
             sys.path.append(str(self.sources / GENUINE_STATISTICS))
+        # last: Sample Data is a stand-in either way
+        sys.path.append(str(STAND_INS))
 
     def _execute_python_module(self, module: str, args: list[str], *rest: object, **named: object) -> None:
         if self.run_pip is None:
@@ -143,6 +144,7 @@ class Host:
         for name in self.app.moduleManager()._scripted():
             self.unload_module(name)
         slicer.selfTests.clear()
+        vars(slicer.modules).pop("sampleDataSources", None)
         for widget in self.app.topLevelWidgets():
             widget.deleteLater()
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
