@@ -144,6 +144,15 @@ def test_a_removed_volume_leaves_the_selector(module, volume):
     assert not module.ui.applyButton.enabled
 
 
+def test_another_module_can_be_selected(module, slicer_host):
+    assert slicer.util.selectedModule() == "HostSample"
+    module.exit()
+    slicer.util.selectModule(slicer.modules.hostsample)
+    assert module._parameterNode is not None
+    with pytest.raises(RuntimeError):
+        slicer.util.selectModule("NoSuchModule")
+
+
 def test_a_reloaded_module_has_a_new_panel(module):
     slicer.util.reloadScriptedModule("HostSample")
     assert slicer.modules.HostSampleWidget is not module

@@ -145,6 +145,7 @@ def test_the_four_views_show_volume_and_segments(blob, slicer_host, tmp_path):
     changed = (after != before).any(axis=-1)
     quarters = [changed[rows, columns].mean() for rows in halves[0] for columns in halves[1]]
     assert min(quarters) > 0.01
+    slicer.util.forceRenderAllViews()
     slicer_host.four_up(tmp_path / "views.png", (400, 300))
     assert qt.QImage(str(tmp_path / "views.png")).width() == 400
 

@@ -45,6 +45,8 @@ class Host:
         self.answers: Answers = answers
         self.run_pip: Callable[[list[str]], None] | None = None
         """What stands in for pip: it gets pip's arguments. None refuses to install anything."""
+        self.selected = ""
+        """Name of the module whose panel is shown."""
         problems.listen_to_qt_and_vtk()
         pythonqt.install()
         dialogs.install()
@@ -67,6 +69,8 @@ class Host:
         for name, logic in self.core.logics.items():
             self.app.moduleManager()._add(scripted.CoreModule(name, logic))
         slicer.util.executePythonModule = self._execute_python_module
+        slicer.util.selectModule = self._select_module
+        slicer.util.selectedModule = lambda: self.selected
         started = problems.take()
         if started:
             raise RuntimeError("the host does not start cleanly:\n" + "\n".join(started))
@@ -95,13 +99,23 @@ class Host:
         """Load the scripted module of a file X.py."""
         return self.app.moduleManager()._load(Path(path))
 
+    def _select_module(self, module: str | scripted.qSlicerScriptedLoadableModule) -> None:
+        """slicer.util.selectModule, which in Slicer needs the main window: leave one module and enter another."""
+        name = module if isinstance(module, str) else module.name
+        panel = slicer.util.getModule(name).widgetRepresentation()
+        if self.selected:
+            slicer.util.getModule(self.selected).widgetRepresentation().exit()
+        self.selected = name
+        panel.enter()
+
     def open_module(self, name: str) -> object:
         """Make the panel of a module, as a user does who chooses it, enter it, and return the object of XWidget."""
-        panel = self.app.moduleManager().module(name).widgetRepresentation()
-        panel.enter()
-        return panel.self()
+        self._select_module(name)
+        return slicer.util.getModule(name).widgetRepresentation().self()
 
     def unload_module(self, name: str) -> None:
+        if self.selected == name:
+            self.selected = ""
         self.app.moduleManager()._unload(name)
 
     def quit(self) -> None:
