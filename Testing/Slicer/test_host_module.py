@@ -122,10 +122,14 @@ def test_a_button_does_the_work_of_the_logic(module, volume):
 
 
 def test_parameters_survive_a_saved_scene(module, volume, tmp_path):
-    module._parameterNode.threshold = 33.5
-    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
-    text = str(module._parameterNode.parameterNode.GetParameter("threshold"))
-    assert float(text) == 33.5
+    module._parameterNode.inputVolume, module._parameterNode.threshold = volume, 33.5
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    module._parameterNode.threshold = 1
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    module.enter()
+    assert module.ui.thresholdSlider.value == 33.5
+    assert module.ui.inputSelector.currentNode().GetName() == "ramp"
 
 
 def test_closing_the_scene_disconnects_and_connects_again(module, volume):
