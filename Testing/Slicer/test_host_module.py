@@ -122,10 +122,14 @@ def test_a_button_does_the_work_of_the_logic(module, volume):
 
 
 def test_parameters_survive_a_saved_scene(module, volume, tmp_path):
-    module._parameterNode.threshold = 33.5
-    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
-    text = str(module._parameterNode.parameterNode.GetParameter("threshold"))
-    assert float(text) == 33.5
+    module._parameterNode.inputVolume, module._parameterNode.threshold = volume, 33.5
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    module._parameterNode.threshold = 1
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    module.enter()
+    assert module.ui.thresholdSlider.value == 33.5
+    assert module.ui.inputSelector.currentNode().GetName() == "ramp"
 
 
 def test_closing_the_scene_disconnects_and_connects_again(module, volume):
@@ -142,6 +146,15 @@ def test_a_removed_volume_leaves_the_selector(module, volume):
     slicer.mrmlScene.RemoveNode(volume)
     assert module.ui.inputSelector.currentNode() is None
     assert not module.ui.applyButton.enabled
+
+
+def test_another_module_can_be_selected(module, slicer_host):
+    assert slicer.util.selectedModule() == "HostSample"
+    module.exit()
+    slicer.util.selectModule(slicer.modules.hostsample)
+    assert module._parameterNode is not None
+    with pytest.raises(RuntimeError):
+        slicer.util.selectModule("NoSuchModule")
 
 
 def test_a_reloaded_module_has_a_new_panel(module):
@@ -164,6 +177,14 @@ def test_the_tests_of_a_module_run(slicer_host):
     slicer_host.load_module(SAMPLE)
     slicer.modules.HostSampleInstance.runTest(msec=0)
     slicer.selfTests["HostSample"]()
+
+
+def test_sample_data_is_registered_when_slicer_has_started(slicer_host):
+    from SampleData import SampleDataLogic
+
+    slicer_host.load_module(SAMPLE)
+    slicer.app.startupCompleted.emit()
+    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == ["ramp.nrrd"]
 
 
 def test_connections_of_a_ui_file_are_made(module):

@@ -145,13 +145,14 @@ def test_the_four_views_show_volume_and_segments(blob, slicer_host, tmp_path):
     changed = (after != before).any(axis=-1)
     quarters = [changed[rows, columns].mean() for rows in halves[0] for columns in halves[1]]
     assert min(quarters) > 0.01
+    slicer.util.forceRenderAllViews()
     slicer_host.four_up(tmp_path / "views.png", (400, 300))
     assert qt.QImage(str(tmp_path / "views.png")).width() == 400
 
 
 def test_slice_views_are_the_right_way_round(slicer_host):
     array = np.zeros((20, 20, 20), np.uint8)
-    # in RAS, without a matrix: towards the patient's right, front and head the values of x are small, of y and z large
+    # without a matrix i, j and k are R, A and S: this is the upper, front, left corner of the patient
     array[15:, 15:, :5] = 200
     volume = slicer.util.addVolumeFromArray(array)
     volume.CreateDefaultDisplayNodes()
@@ -161,7 +162,7 @@ def test_slice_views_are_the_right_way_round(slicer_host):
     red.node.SetSliceOffset(17.0)
     picture = red.picture((200, 200))[..., 0]
     rows, columns = np.nonzero(picture > 100)
-    # right of the patient is left on the screen, front is up; x small is left of the patient
+    # on the screen the front is up, and the left of the patient is right
     assert rows.mean() < 100 and columns.mean() > 100
 
 

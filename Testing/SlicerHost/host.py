@@ -45,6 +45,8 @@ class Host:
         self.answers: Answers = answers
         self.run_pip: Callable[[list[str]], None] | None = None
         """What stands in for pip: it gets pip's arguments. None refuses to install anything."""
+        self.selected = ""
+        """Name of the module whose panel is shown."""
         problems.listen_to_qt_and_vtk()
         pythonqt.install()
         dialogs.install()
@@ -67,6 +69,8 @@ class Host:
         for name, logic in self.core.logics.items():
             self.app.moduleManager()._add(scripted.CoreModule(name, logic))
         slicer.util.executePythonModule = self._execute_python_module
+        slicer.util.selectModule = self._select_module
+        slicer.util.selectedModule = lambda: self.selected
         started = problems.take()
         if started:
             raise RuntimeError("the host does not start cleanly:\n" + "\n".join(started))
@@ -75,10 +79,11 @@ class Host:
         """Let `slicer.ScriptedLoadableModule` and the like come from Slicer's sources, or from the stand-ins."""
         if self.sources is None:
             slicer.__path__.append(str(STAND_INS / "slicer"))
-            sys.path.append(str(STAND_INS))
         else:
             slicer.__path__.append(str(self.sources / GENUINE_PYTHON))
             sys.path.append(str(self.sources / GENUINE_STATISTICS))
+        # last: Sample Data is a stand-in either way
+        sys.path.append(str(STAND_INS))
 
     def _execute_python_module(self, module: str, args: list[str], *rest: object, **named: object) -> None:
         if self.run_pip is None:
@@ -94,13 +99,23 @@ class Host:
         """Load the scripted module of a file X.py."""
         return self.app.moduleManager()._load(Path(path))
 
+    def _select_module(self, module: str | scripted.qSlicerScriptedLoadableModule) -> None:
+        """slicer.util.selectModule, which in Slicer needs the main window: leave one module and enter another."""
+        name = module if isinstance(module, str) else module.name
+        panel = slicer.util.getModule(name).widgetRepresentation()
+        if self.selected:
+            slicer.util.getModule(self.selected).widgetRepresentation().exit()
+        self.selected = name
+        panel.enter()
+
     def open_module(self, name: str) -> object:
         """Make the panel of a module, as a user does who chooses it, enter it, and return the object of XWidget."""
-        panel = self.app.moduleManager().module(name).widgetRepresentation()
-        panel.enter()
-        return panel.self()
+        self._select_module(name)
+        return slicer.util.getModule(name).widgetRepresentation().self()
 
     def unload_module(self, name: str) -> None:
+        if self.selected == name:
+            self.selected = ""
         self.app.moduleManager()._unload(name)
 
     def quit(self) -> None:
@@ -143,6 +158,7 @@ class Host:
         for name in self.app.moduleManager()._scripted():
             self.unload_module(name)
         slicer.selfTests.clear()
+        vars(slicer.modules).pop("sampleDataSources", None)
         for widget in self.app.topLevelWidgets():
             widget.deleteLater()
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)

@@ -8,6 +8,22 @@ import vtk
 from SlicerHost.core import Core
 from SlicerHost.views import SliceView, ThreeDView, Views
 
+RENDERED = (300, 300)
+"""Width and height at which a view that nobody looks at is rendered."""
+
+
+class SliceViewWidget:
+    """What `layoutManager().sliceWidget("Red").sliceView()` gives."""
+
+    def __init__(self, view: SliceView) -> None:
+        self._view = view
+
+    def mrmlSliceNode(self) -> slicer.vtkMRMLSliceNode:
+        return self._view.node
+
+    def forceRender(self) -> None:
+        self._view.picture(RENDERED)
+
 
 class SliceWidget:
     """What `layoutManager().sliceWidget("Red")` gives."""
@@ -23,6 +39,9 @@ class SliceWidget:
 
     def sliceLogic(self) -> slicer.vtkMRMLSliceLogic:
         return self._view.logic
+
+    def sliceView(self) -> SliceViewWidget:
+        return SliceViewWidget(self._view)
 
     def fitSliceToBackground(self) -> None:
         self._view.fit()
@@ -42,6 +61,9 @@ class ThreeDViewWidget:
 
     def resetCamera(self) -> None:
         self._view.fit()
+
+    def forceRender(self) -> None:
+        self._view.picture(RENDERED)
 
 
 class ThreeDWidget:
@@ -83,9 +105,9 @@ class LayoutManager:
     def mrmlSliceLogics(self) -> vtk.vtkCollection:
         return self._core.application_logic.GetSliceLogics()
 
-    @property
-    def threeDViewCount(self) -> int:
-        return 1
+    threeDViewCount = 1
+    tableViewCount = 0
+    plotViewCount = 0
 
     def threeDWidget(self, index: int) -> ThreeDWidget | None:
         return ThreeDWidget(self._views.threed) if index == 0 else None

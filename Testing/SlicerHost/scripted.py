@@ -139,6 +139,8 @@ class ModuleManager(QtCore.QObject):
         instance = getattr(python, name)(module)
         setattr(slicer.modules, f"{name}Instance", instance)
         self._add(module)
+        # a module may set up more than its panel
+        getattr(instance, "setup", lambda: None)()
         return module
 
     def _unload(self, name: str) -> None:

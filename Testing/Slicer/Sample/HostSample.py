@@ -25,6 +25,15 @@ class HostSample(ScriptedLoadableModule):
         self.parent.contributors = ["GlobalLocalAlignment contributors"]
         self.parent.helpText = _("Counts the voxels above a threshold.")
         self.parent.acknowledgementText = ""
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="HostSample", sampleName="Ramp", uris="https://example.org/ramp.nrrd", fileNames="ramp.nrrd"
+    )
 
 
 @parameterNodeWrapper
