@@ -124,8 +124,13 @@ def test_a_module_registers_the_generic_tests_and_its_own(extension: Record, mod
     assert extension["unittest", module] == [f"{module}.py"]
 
 
-@pytest.mark.xfail(reason="the modules' own Python is not written yet")
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    "module",
+    [
+        "GlobalLocalAlignment",
+        pytest.param("GlobalLocalAlignmentTraining", marks=pytest.mark.xfail(reason="the module is not written yet")),
+    ],
+)
 def test_a_module_has_a_script_of_its_own_name(extension: Record, module: str):
     assert f"{module}.py" in extension["script", module]
 
