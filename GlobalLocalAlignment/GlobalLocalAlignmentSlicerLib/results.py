@@ -62,7 +62,6 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
     for segmentId in list(segmentation.GetSegmentIDs()):
         if _tag(segmentation.GetSegment(segmentId)):
             segmentation.RemoveSegment(segmentId)
-    present = set(np.unique(labels).tolist())
     identifiers = vtk.vtkStringArray()
     for label in card.labels:
         identifier = segmentation.AddEmptySegment(
@@ -72,10 +71,8 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
         segment.SetTag(SEGMENT_TAG, str(label.value))
         if label.terminology:
             segment.SetTerminology(label.terminology)
-        if label.value in present:
-            identifiers.InsertNextValue(identifier)
-    if identifiers.GetNumberOfValues():
-        _fill(node, volumeNode, _inOrder(labels, card), identifiers)
+        identifiers.InsertNextValue(identifier)
+    _fill(node, volumeNode, _inOrder(labels, card), identifiers)
     node.CreateClosedSurfaceRepresentation()
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     return node
@@ -173,7 +170,7 @@ def _placeLike(node: Any, volumeNode: Any) -> None:
 
 
 def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
-    """Label values as positions in the card from 1, so that they rise in the order of the segments."""
+    """Label values as positions in the card from 1: Slicer gives value 1 to the first segment, 2 to the second."""
     positions = np.zeros(256, np.uint8)
     for position, label in enumerate(card.labels, start=1):
         positions[label.value] = position
@@ -181,7 +178,7 @@ def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
 
 
 def _fill(node: Any, volumeNode: Any, labels: np.ndarray, identifiers: Any) -> None:
-    """Put the voxels of rising label values into segments in their order."""
+    """Put the voxels of the values 1, 2, ... into the segments in their order."""
     import slicer
 
     labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
