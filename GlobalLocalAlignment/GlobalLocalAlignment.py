@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +14,9 @@ from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationJob, SegmentationOptions, SegmentationOutcome
+from GlobalLocalAlignmentSlicerLib.steps import Beside, Steps
 from GlobalLocalAlignmentSlicerLib.suitability import concerns
-from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, readArray, writeVolume
+from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, readArray, refuseOtherGrid, writeVolume
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -265,6 +266,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.maskOpacitySlider.enabled = found[results.FEATURE_MASK] is not None
         self.ui.compareButton.enabled = found[results.SYNTHESIZED] is not None
         self.ui.exportButton.enabled = found[results.SEGMENTATION] is not None
+        self.ui.show3DButton.setSegmentationNode(found[results.SEGMENTATION])
+        self.ui.show3DButton.enabled = found[results.SEGMENTATION] is not None
         if volume is not None and any(found.values()):
             self.logic.showMask(volume, parameters.maskOpacity if parameters.maskShown else 0.0)
 
@@ -284,6 +287,7 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self.dependencies = Dependencies(_("Global-Local Alignment"))
         self._job: SegmentationJob | None = None
+        self._steps: Steps | None = None
 
     def getParameterNode(self):
         return GlobalLocalAlignmentParameterNode(super().getParameterNode())
@@ -315,34 +319,22 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic):
             onFinished: the volumes with new results, and a line for each problem.
 
         Raises:
-            VolumeFileError: no volume can be handed on.
-            OSError: the process cannot be started.
+            OSError: there is no place for temporary files.
         """
         if self.running:
             raise RuntimeError(_("A segmentation is running already."))
         names = {node.GetID(): node.GetName() for node in volumeNodes}
-        problems: list[str] = []
 
         def finish(outcome: SegmentationOutcome) -> None:
-            self._job = None
-            done, messages = self._takeResults(outcome, card, segmentationNode, names)
-            onFinished(done, [*problems, *messages])
+            steps = self._takeResults(job, outcome, card, segmentationNode, names, problems, onFinished)
+            self._steps = Steps(self._guarded(steps, job, onFinished))
 
         job = SegmentationJob(options, onProgress, onText, finish)
         job.prepare()
-        written = 0
-        for node in volumeNodes:
-            try:
-                writeVolume(node, job.imagePath(node.GetID()))
-                written += 1
-            except VolumeFileError as error:
-                job.forget(node.GetID())
-                problems.append(str(error))
-        if not written:
-            job.discard()
-            raise VolumeFileError("\n".join(problems))
-        job.start()
+        problems: list[str] = []
         self._job = job
+        steps = self._handOver(job, list(names), names, problems, onFinished)
+        self._steps = Steps(self._guarded(steps, job, onFinished))
 
     def stop(self) -> None:
         """End the segmentation; results that are there come into the scene."""
@@ -352,40 +344,101 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic):
     def close(self) -> None:
         """End the segmentation and take nothing of it: the scene or Slicer goes away."""
         job, self._job = self._job, None
+        if self._steps is not None:
+            self._steps.cancel()
         if job is not None:
             job.abandon()
 
+    def _guarded(self, steps: Generator[None, None, None], job: SegmentationJob, onFinished):
+        """The steps; a fault of ours ends the job too, instead of leaving a panel that waits for ever."""
+        try:
+            yield from steps
+        except Exception as error:
+            self._job = None
+            job.discard()
+            onFinished([], [str(error)])
+            raise
+
+    def _handOver(
+        self, job: SegmentationJob, identifiers: list[str], names: dict[str, str], problems: list[str], onFinished
+    ) -> Generator[None, None, None]:
+        """Write the volumes, one a step, and start the core."""
+        written = 0
+        for identifier in identifiers:
+            yield
+            node = slicer.mrmlScene.GetNodeByID(identifier)
+            if job.stopAsked:
+                break
+            if node is None:
+                problems.append(removed(names[identifier]))
+                continue
+            try:
+                writeVolume(node, job.imagePath(identifier))
+                written += 1
+            except VolumeFileError as error:
+                job.forget(identifier)
+                problems.append(str(error))
+        try:
+            if written and not job.stopAsked:
+                job.start()
+                return
+        except OSError as error:
+            problems.append(_("The core cannot be started: {reason}").format(reason=error))
+        self._job = None
+        job.discard()
+        stopped = [_("{name}: stopped").format(name=names[key]) for key in identifiers] if job.stopAsked else []
+        onFinished([], [*problems, *stopped])
+
     def _takeResults(
-        self, outcome: SegmentationOutcome, card: ModelCard, segmentationNode, names: dict[str, str]
-    ) -> tuple[list, list[str]]:
+        self,
+        job: SegmentationJob,
+        outcome: SegmentationOutcome,
+        card: ModelCard,
+        segmentationNode,
+        names: dict[str, str],
+        problems: list[str],
+        onFinished,
+    ) -> Generator[None, None, None]:
+        """Bring the results into the scene, one a step; files are read beside it."""
         done = []
-        messages = [outcome.problem] if outcome.problem else []
+        messages = [*problems, outcome.problem] if outcome.problem else list(problems)
         messages += [
             _("{name}: {message}").format(name=names[key], message=message.replace(key, names[key]))
             for key, message in outcome.messages.items()
             if not (outcome.problem and message == "failed")
         ]
         for identifier, files in outcome.files.items():
-            node = slicer.mrmlScene.GetNodeByID(identifier)
-            if node is None:
-                messages.append(_("{name} was removed while it was segmented.").format(name=names[identifier]))
-                continue
+            reading = Beside(lambda files=files: {kind: readArray(path) for kind, path in files.items()})
+            while not reading.done:
+                yield
             try:
-                self._showResults(node, files, card, segmentationNode)
+                for array, show in self._results(reading.result(), card, segmentationNode):
+                    node = slicer.mrmlScene.GetNodeByID(identifier)
+                    if node is None:
+                        raise VolumeFileError(removed(names[identifier]))
+                    refuseOtherGrid(array, node)
+                    show(node, array)
+                    yield
                 done.append(node)
             except VolumeFileError as error:
                 messages.append(str(error))
-        return done, messages
+        self._job = None
+        job.discard()
+        onFinished(done, messages)
 
-    def _showResults(self, volumeNode, files: dict[str, Path], card: ModelCard, segmentationNode) -> None:
-        if segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is None:
-            segmentationNode = None
-        arrays = {kind: readArray(path, volumeNode) for kind, path in files.items()}
-        results.showSegmentation(volumeNode, arrays.pop("segmentation"), card, segmentationNode)
+    def _results(self, arrays: dict, card: ModelCard, segmentationNode):
+        """Each result of a volume with the function that shows it, the segmentation first."""
         kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
-        for kind, array in arrays.items():
-            structure = kind.removeprefix("probability_").replace("_", " ")
-            results.showVolume(volumeNode, array, kinds.get(kind) or results.probabilityKind(structure))
+
+        def showSegmentation(node, array) -> None:
+            there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
+            results.showSegmentation(node, array, card, segmentationNode if there else None)
+
+        yield arrays.pop("segmentation"), showSegmentation
+        for name, array in arrays.items():
+            structure = name.removeprefix("probability_").replace("_", " ")
+            kind = kinds.get(name) or results.probabilityKind(structure)
+            yield array, lambda node, array, kind=kind: results.showVolume(node, array, kind)
 
     def showMask(self, volumeNode, opacity: float) -> None:
         """Show a volume with its local feature mask over it."""
@@ -447,6 +500,11 @@ def describeCard(card: ModelCard) -> str:
                 )
             )
     return "<br>".join([*lines, labels])
+
+
+def removed(name: str) -> str:
+    """What is said of a volume that has left the scene."""
+    return _("{name} was removed while it was segmented.").format(name=name)
 
 
 def duration(seconds: float) -> str:

@@ -73,7 +73,6 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
             segment.SetTerminology(label.terminology)
         identifiers.InsertNextValue(identifier)
     _fill(node, volumeNode, _inOrder(labels, card), identifiers)
-    node.CreateClosedSurfaceRepresentation()
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     return node
 

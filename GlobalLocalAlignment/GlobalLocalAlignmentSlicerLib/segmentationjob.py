@@ -80,7 +80,7 @@ class SegmentationJob:
         options: what the user chose.
         onProgress: called with the share that is done, 0 to 1, and the seconds left, None while unknown.
         onText: called with each line for the log.
-        onFinished: called once with the outcome; the files are there until it returns.
+        onFinished: called once with the outcome; its files are there until ``discard`` is called.
         startTimer: see ``BackgroundProcess``.
         python: see ``BackgroundProcess``.
 
@@ -103,12 +103,18 @@ class SegmentationJob:
         self._process: BackgroundProcess | None = None
         self._volumes: dict[str, str] = {}
         self._count = 0
+        self._stopAsked = False
         self._errors: list[str] = []
 
     @property
     def running(self) -> bool:
-        """Whether ``onFinished`` is still to come."""
+        """Whether the core is at work."""
         return self._process is not None and self._process.running
+
+    @property
+    def stopAsked(self) -> bool:
+        """Whether ``stop`` was called, before or after the start."""
+        return self._stopAsked
 
     def prepare(self) -> None:
         """Make the temporary folder; ``imagePath`` names files in it.
@@ -167,13 +173,14 @@ class SegmentationJob:
 
     def stop(self) -> None:
         """End the core; volumes that are done are kept."""
+        self._stopAsked = True
         if self._process is not None:
             self._process.stop()
 
     def abandon(self) -> None:
         """End the core and leave nothing of it; ``onFinished`` does not come."""
         self.onProgress, self.onText = lambda share, seconds: None, lambda line: None
-        self.onFinished = lambda outcome: None
+        self.onFinished = lambda outcome: self.discard()
         if self._process is not None and self._process.running:
             # the timer goes on until the process has gone, and removes its files then
             self._process.end()
@@ -199,7 +206,7 @@ class SegmentationJob:
         self.onText(self._named(line))
 
     def _finish(self, code: int) -> None:
-        stopped = self._process.stopAsked
+        stopped = self._stopAsked
         outcome = SegmentationOutcome(stopped=stopped)
         for name, identifier in self._volumes.items():
             files = self._results(name)
@@ -211,10 +218,7 @@ class SegmentationJob:
         general = [error for error in self._errors if not any(name in error for name in self._volumes)]
         if code != 0 and not stopped and not outcome.files:
             outcome.problem = general[0] if general else _reason(code) if not self._errors else ""
-        try:
-            self.onFinished(outcome)
-        finally:
-            self.discard()
+        self.onFinished(outcome)
 
     def _results(self, name: str) -> dict[str, Path]:
         """Files of a case by kind; the core writes the segmentation last, so with it the case is whole."""

@@ -49,22 +49,25 @@ def writeVolume(node: Any, path: Path) -> None:
         raise VolumeFileError(f"{name} cannot be written to {path.parent}; make space there") from error
 
 
-def readArray(path: Path, node: Any) -> np.ndarray:
-    """Voxels (K, J, I) of a file that the core wrote for a volume node.
+def readArray(path: Path) -> np.ndarray:
+    """Voxels (K, J, I) of a file that the core wrote. Touches no node, so it may run on another thread.
 
     Raises:
-        VolumeFileError: the file cannot be read, or its voxels are not those of the node.
+        VolumeFileError: the file cannot be read.
     """
     import SimpleITK as sitk
 
     try:
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     except RuntimeError as error:
         raise VolumeFileError(f"the result {path.name} cannot be read") from error
+
+
+def refuseOtherGrid(array: np.ndarray, node: Any) -> None:
+    """Raise VolumeFileError if voxels (K, J, I) are not those of a volume node any longer."""
     expected = tuple(reversed(node.GetImageData().GetDimensions())) if node.GetImageData() is not None else None
     if array.shape != expected:
         raise VolumeFileError(f"{node.GetName()} was changed while it was segmented; segment it again")
-    return array
 
 
 def ijkToRas(node: Any) -> np.ndarray:

@@ -40,6 +40,7 @@ class Session:
             self.arrays[identifier] = {
                 kind: sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for kind, path in files.items()
             }
+        self.job.discard()
 
     def run(self) -> SegmentationOutcome:
         self.job.start()

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import slicer
 from GlobalLocalAlignmentLib.volumes import read_volume
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
 from GlobalLocalAlignmentSlicerLib.suitability import slicePlane
-from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas, readArray, writeVolume
+from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas, readArray, refuseOtherGrid, writeVolume
 
 SHAPE = (5, 6, 7)
 TILT = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
@@ -111,11 +110,10 @@ def test_volumes_that_cannot_be_handed_on_are_named(tmp_path: Path):
         with pytest.raises(VolumeFileError, match=words):
             writeVolume(node, tmp_path / "x.nrrd")
     node = volume(DIRECTIONS["axial"])
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4), np.uint8)), str(tmp_path / "other.nrrd"))
     with pytest.raises(VolumeFileError, match="CT was changed"):
-        readArray(tmp_path / "other.nrrd", node)
+        refuseOtherGrid(np.zeros((2, 3, 4), np.uint8), node)
     with pytest.raises(VolumeFileError, match="missing.nrrd cannot be read"):
-        readArray(tmp_path / "missing.nrrd", node)
+        readArray(tmp_path / "missing.nrrd")
 
 
 def test_the_plane_of_a_volume_is_that_of_its_thick_axis():

@@ -97,12 +97,15 @@ def test_cancel_ends_the_segmentation_and_the_panel_can_start_again(panel, slice
     assert panel.ui.applyButton.text == "Apply" and panel.ui.applyButton.enabled
 
 
+@pytest.mark.parametrize("early", [True, False])
 def test_a_volume_that_is_removed_while_it_is_segmented_is_named_and_the_others_go_on(
-    panel, slicer_host, tiny_run: Path
+    panel, slicer_host, tiny_run: Path, early: bool
 ):
     gone, kept = add_phantom("gone", 1)[0], add_phantom("kept", 2)[0]
     choose(panel, tiny_run / "model.safetensors", gone, kept)
     panel.ui.applyButton.click()
+    if not early:
+        slicer_host.wait_until(lambda: panel.logic._job.running, PATIENCE)
     slicer.mrmlScene.RemoveNode(gone)
     slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
     assert panel.ui.statusLabel.text.splitlines() == ["1 segmented.", "gone was removed while it was segmented."]
