@@ -18,13 +18,12 @@ import numpy as np
 import SimpleITK as sitk
 from environment import describe
 from GlobalLocalAlignmentLib.batch import predict_files, result_path
-from GlobalLocalAlignmentLib.bundle import DomainCard, load_bundle, make_card, save_bundle
+from GlobalLocalAlignmentLib.bundle import load_bundle
 from GlobalLocalAlignmentLib.cases import find_volumes
-from GlobalLocalAlignmentLib.config import configuration, load_preset
 from GlobalLocalAlignmentLib.devices import resolve_device, resolve_precision
 from GlobalLocalAlignmentLib.prediction import Outputs, Predictor
 from GlobalLocalAlignmentLib.training.events import EventLog
-from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
+from untrained import write_untrained_model
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     case = max(images, key=lambda name: nibabel.load(images[name]).shape[2])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = options.model or _untrained(options.preset, folder / "model.safetensors")
+        model = options.model or write_untrained_model(options.preset, folder / "model.safetensors")
         device = resolve_device("auto")
         predictor = Predictor(load_bundle(model), device, resolve_precision("auto", device))
         print(f"{images[case].name}, {' x '.join(map(str, nibabel.load(images[case]).shape))} voxels")
@@ -51,15 +50,6 @@ def main() -> None:
             whole, networks = np.median(ratios[1:], axis=0)
             print(f"{kind}: {whole:.1f} s, networks alone {networks:.1f} s, ratio {whole / networks:.2f}")
         _check(images[case], result_path(folder, images[case], "segmentation"))
-
-
-def _untrained(preset: str, path: Path) -> Path:
-    settings = configuration(load_preset(preset))
-    domains = [DomainCard(modality=name, intensity=settings.intensity_by_modality[name]) for name in ("MR", "CT")]
-    networks = SegmentationNetworks(settings).eval()
-    parts = {"segmenter": networks.segmenter, "feature_discriminator": networks.feature_discriminator}
-    save_bundle(path, make_card(settings, *domains, None, {}), parts)
-    return path
 
 
 def _measure(predictor: Predictor, case: str, image: Path, folder: Path, wanted: Outputs) -> tuple[float, float]:
