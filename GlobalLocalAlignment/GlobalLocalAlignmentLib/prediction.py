@@ -133,10 +133,10 @@ class Predictor:
             labelmap = keep_largest_components(labelmap)
 
         def like_input(array: np.ndarray) -> Volume:
-            return Volume(np.ascontiguousarray(grid.to_volume(array)), volume.ijk_to_ras)
+            return Volume(grid.to_volume(array), volume.ijk_to_ras)
 
         return Prediction(
-            Volume(np.ascontiguousarray(labelmap), volume.ijk_to_ras),
+            Volume(labelmap, volume.ijk_to_ras),
             like_input(mask) if mask is not None else None,
             {int(value): like_input(shares[index]) for index, value in enumerate(self.values)}
             if outputs.probabilities
@@ -164,7 +164,7 @@ class Predictor:
                 translated = styled.translate(images, start, end)
             styled.put(part, grid.restore(translated.float(), -1.0))
             on_slices(part.stop, grid.slice_count)
-        return Volume(np.ascontiguousarray(grid.to_volume(styled.planes)), volume.ijk_to_ras)
+        return Volume(grid.to_volume(styled.planes), volume.ijk_to_ras)
 
     def _batches(self, grid: SliceGrid, planes: np.ndarray, limits: IntensityLimits) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, grid.slice_count, self.batch_size):

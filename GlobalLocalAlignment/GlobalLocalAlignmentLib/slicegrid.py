@@ -251,7 +251,9 @@ def _body_box(planes: np.ndarray) -> list[tuple[float, float]]:
     # the root brings dim parts of an MR image, far from its coil, nearer to the rest of the body than to the air
     image = sitk.GetImageFromArray(np.sqrt(np.clip(sample, low, high) - low))
     mask = sitk.OtsuThreshold(image, 0, 1)
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(sitk.BinaryMorphologicalOpening(mask, (1, 1, 0))))
+    # on a mask of zeros and ones the opening of grey values is that of the mask, and faster
+    opened = sitk.GrayscaleMorphologicalOpening(mask, (1, 1, 0), sitk.sitkBox, False)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(opened))
     body = sitk.GetArrayViewFromImage(parts) == 1
     if body.mean() < 0.02:
         return whole
