@@ -1,0 +1,175 @@
+"""Segmenting volumes of the scene: handed to the core in steps, results taken into the scene in steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import slicer
+from slicer.i18n import tr as _
+
+from . import results
+from .modelcard import ModelCard
+from .segmentationjob import SegmentationJob, SegmentationOptions, SegmentationOutcome
+from .steps import Beside, Steps
+from .volumefiles import VolumeFileError, readArray, refuseOtherGrid, writeVolume
+
+
+class SceneSegmenter:
+    """Segments volumes of the scene in the background; one segmentation at a time."""
+
+    def __init__(self) -> None:
+        self._job: SegmentationJob | None = None
+        self._steps: Steps | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a segmentation is on its way."""
+        return self._job is not None
+
+    def segment(
+        self,
+        volumeNodes: list,
+        card: ModelCard,
+        options: SegmentationOptions,
+        segmentationNode=None,
+        onProgress: Callable[[float, float | None], None] = lambda share, secondsLeft: None,
+        onText: Callable[[str], None] = lambda line: None,
+        onFinished: Callable[[list, list[str]], None] = lambda done, messages: None,
+    ) -> None:
+        """Start segmenting volumes.
+
+        Args:
+            volumeNodes: volumes of the target modality.
+            card: of the model.
+            options: what is wanted.
+            segmentationNode: for the result of a single volume, None for one of its own.
+            onProgress: share that is done and seconds left.
+            onText: lines for the log.
+            onFinished: the volumes with new results, and a line for each problem.
+
+        Raises:
+            OSError: there is no place for temporary files.
+        """
+        if self.running:
+            raise RuntimeError(_("A segmentation is running already."))
+        names = {node.GetID(): node.GetName() for node in volumeNodes}
+
+        def finish(outcome: SegmentationOutcome) -> None:
+            steps = self._takeResults(job, outcome, card, segmentationNode, names, problems, onFinished)
+            self._steps = Steps(self._guarded(steps, job, onFinished))
+
+        job = SegmentationJob(options, onProgress, onText, finish)
+        job.prepare()
+        problems: list[str] = []
+        self._job = job
+        steps = self._handOver(job, list(names), names, problems, onFinished)
+        self._steps = Steps(self._guarded(steps, job, onFinished))
+
+    def stop(self) -> None:
+        """End the segmentation; results that are there come into the scene."""
+        if self._job is not None:
+            self._job.stop()
+
+    def close(self) -> None:
+        """End the segmentation and take nothing of it: the scene or Slicer goes away."""
+        job, self._job = self._job, None
+        if self._steps is not None:
+            self._steps.cancel()
+        if job is not None:
+            job.abandon()
+
+    def _guarded(self, steps: Generator[None, None, None], job: SegmentationJob, onFinished):
+        """The steps; a fault of ours ends the job too, instead of leaving a panel that waits for ever."""
+        try:
+            yield from steps
+        except Exception as error:
+            self._job = None
+            job.discard()
+            onFinished([], [str(error)])
+            raise
+
+    def _handOver(
+        self, job: SegmentationJob, identifiers: list[str], names: dict[str, str], problems: list[str], onFinished
+    ) -> Generator[None, None, None]:
+        """Write the volumes, one a step, and start the core."""
+        written = 0
+        for identifier in identifiers:
+            yield
+            node = slicer.mrmlScene.GetNodeByID(identifier)
+            if job.stopAsked:
+                break
+            if node is None:
+                problems.append(removed(names[identifier]))
+                continue
+            try:
+                writeVolume(node, job.imagePath(identifier))
+                written += 1
+            except VolumeFileError as error:
+                job.forget(identifier)
+                problems.append(str(error))
+        try:
+            if written and not job.stopAsked:
+                job.start()
+                return
+        except OSError as error:
+            problems.append(_("The core cannot be started: {reason}").format(reason=error))
+        self._job = None
+        job.discard()
+        stopped = [_("{name}: stopped").format(name=names[key]) for key in identifiers] if job.stopAsked else []
+        onFinished([], [*problems, *stopped])
+
+    def _takeResults(
+        self,
+        job: SegmentationJob,
+        outcome: SegmentationOutcome,
+        card: ModelCard,
+        segmentationNode,
+        names: dict[str, str],
+        problems: list[str],
+        onFinished,
+    ) -> Generator[None, None, None]:
+        """Bring the results into the scene, one a step; files are read beside it."""
+        done = []
+        messages = [*problems, outcome.problem] if outcome.problem else list(problems)
+        messages += [
+            _("{name}: {message}").format(name=names[key], message=message.replace(key, names[key]))
+            for key, message in outcome.messages.items()
+            if not (outcome.problem and message == "failed")
+        ]
+        for identifier, files in outcome.files.items():
+            reading = Beside(lambda files=files: {kind: readArray(path) for kind, path in files.items()})
+            while not reading.done:
+                yield
+            try:
+                for array, show in self._results(reading.result(), card, segmentationNode):
+                    node = slicer.mrmlScene.GetNodeByID(identifier)
+                    if node is None:
+                        raise VolumeFileError(removed(names[identifier]))
+                    refuseOtherGrid(array, node)
+                    show(node, array)
+                    yield
+                done.append(node)
+            except VolumeFileError as error:
+                messages.append(str(error))
+        self._job = None
+        job.discard()
+        onFinished(done, messages)
+
+    def _results(self, arrays: dict, card: ModelCard, segmentationNode):
+        """Each result of a volume with the function that shows it, the segmentation first."""
+        kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
+
+        def showSegmentation(node, array) -> None:
+            there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
+            results.showSegmentation(node, array, card, segmentationNode if there else None)
+
+        yield arrays.pop("segmentation"), showSegmentation
+        for name, array in arrays.items():
+            structure = name.removeprefix("probability_").replace("_", " ")
+            kind = kinds.get(name) or results.probabilityKind(structure)
+            yield array, lambda node, array, kind=kind: results.showVolume(node, array, kind)
+
+
+def removed(name: str) -> str:
+    """What is said of a volume that has left the scene."""
+    return _("{name} was removed while it was segmented.").format(name=name)
