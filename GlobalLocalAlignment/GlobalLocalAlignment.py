@@ -165,7 +165,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def volumes(self) -> list:
         """Checked volumes, without results of this module."""
-        return list(self.ui.volumesSelector.checkedNodes())
+        return [node for node in self.ui.volumesSelector.checkedNodes() if not results.isResult(node)]
 
     def updateApply(self) -> None:
         """Say whether Apply can be pressed, and why not."""

@@ -30,6 +30,11 @@ def probabilityKind(name: str) -> str:
     return f"probability of {name}"
 
 
+def isResult(node: Any) -> bool:
+    """Whether a node was made here from a volume."""
+    return bool(node.GetAttribute(KIND_ATTRIBUTE))
+
+
 def findResult(volumeNode: Any, kind: str) -> Any | None:
     """The result of this kind that belongs to a volume, None where there is none."""
     import slicer

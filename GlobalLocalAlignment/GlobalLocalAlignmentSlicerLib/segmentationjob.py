@@ -182,10 +182,10 @@ class SegmentationJob:
         self.onProgress, self.onText = lambda share, seconds: None, lambda line: None
         self.onFinished = lambda outcome: self.discard()
         if self._process is not None and self._process.running:
-            # the timer goes on until the process has gone, and removes its files then
             self._process.end()
-        else:
-            self.discard()
+        # at once, because Slicer may be quitting and its timers with it; what the process still writes before it has
+        # gone is removed with its end, where a timer is left to see it
+        self.discard()
 
     def discard(self) -> None:
         """Remove the temporary folder with the images of the patients in it."""

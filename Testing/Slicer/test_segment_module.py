@@ -139,6 +139,28 @@ def test_results_follow_the_transform_and_lie_beside_their_volume(panel, slicer_
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result)) == folder
 
 
+def test_slicer_that_quits_leaves_no_image_of_a_patient_behind(panel, slicer_host, tiny_run: Path):
+    choose(panel, tiny_run / "model.safetensors", add_phantom("CT")[0])
+    panel.ui.applyButton.click()
+    slicer_host.wait_until(lambda: panel.logic._job.running, PATIENCE)
+    job = panel.logic._job
+    assert list((job.folder / "images").iterdir())
+    # as at the end of Slicer: no timer comes after it
+    slicer_host.quit()
+    assert not (job.folder / "images").exists()
+    slicer_host.wait_until(lambda: not job.running, PATIENCE)
+    assert not job.folder.exists()
+
+
+def test_results_are_not_segmented_themselves(panel, tiny_run: Path):
+    node, _ = add_phantom("CT")
+    mask = results.showVolume(node, np.zeros(slicer.util.arrayFromVolume(node).shape), results.FEATURE_MASK)
+    choose(panel, tiny_run / "model.safetensors", mask)
+    assert panel.volumes() == [] and not panel.ui.applyButton.enabled
+    choose(panel, tiny_run / "model.safetensors", node)
+    assert panel.volumes() == [node] and panel.ui.applyButton.enabled
+
+
 def test_a_volume_of_another_kind_than_the_model_is_doubted_but_not_refused(panel, tiny_run: Path):
     node = slicer.util.addVolumeFromArray(np.full((4, 5, 6), 300, np.int16), name="MR")
     choose(panel, tiny_run / "model.safetensors", node)
