@@ -142,6 +142,18 @@ class BackgroundProcess:
         self._process = None
 
 
+def writeCall(words: Sequence[str], path: Path) -> str:
+    """Write words for the core into a file, one a line, and return the word that stands for them.
+
+    A command line is too short for many words on some systems, and its encoding may not know a path.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.write_text("\n".join(words), encoding="utf-8")
+    return f"@{path}"
+
+
 def parseEvent(line: str) -> dict[str, Any] | None:
     """The event in a line, None where the line is something else."""
     if not line.startswith("{"):
@@ -151,6 +163,15 @@ def parseEvent(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
+
+
+def reasonOf(code: int) -> str:
+    """Why a process ended that has said nothing itself."""
+    if code in (-9, 137):
+        return "the process was ended from outside, most often because memory ran out; lower the batch size"
+    if code < 0:
+        return f"the process was ended by signal {-code}"
+    return f"the process ended with exit code {code}; the log has the details"
 
 
 def coreEnvironment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .backgroundprocess import BackgroundProcess, StartTimer
+from .backgroundprocess import BackgroundProcess, StartTimer, reasonOf, writeCall
 
 STOPPED, FAILED = "stopped", "failed"
 
@@ -146,13 +146,10 @@ class SegmentationJob:
         Raises:
             OSError: the process cannot be started; nothing is left behind.
         """
-        call = self.folder / "call.txt"
-        output = self.folder / "results"
+        words = ["--events", *self.options.arguments(self.folder / "images", self.folder / "results")]
         try:
-            words = self.options.arguments(self.folder / "images", output)
-            call.write_text("\n".join(words), encoding="utf-8")
             self._process = BackgroundProcess(
-                ["--events", f"@{call}"],
+                [writeCall(words, self.folder / "call.txt")],
                 self.folder / "output.txt",
                 self._take,
                 self._hear,
@@ -217,7 +214,7 @@ class SegmentationJob:
             outcome.messages[identifier] = self._named(own[0]) if own else (STOPPED if stopped else FAILED)
         general = [error for error in self._errors if not any(name in error for name in self._volumes)]
         if code != 0 and not stopped and not outcome.files:
-            outcome.problem = general[0] if general else _reason(code) if not self._errors else ""
+            outcome.problem = general[0] if general else reasonOf(code) if not self._errors else ""
         self.onFinished(outcome)
 
     def _results(self, name: str) -> dict[str, Path]:
@@ -229,11 +226,3 @@ class SegmentationJob:
         """Text with the identifiers of the volumes in the place of the files that only the core knows."""
         pattern = r"\S*?(case\d{4})(?:_\w+)?\.(?:nrrd|nii\.gz)"
         return re.sub(pattern, lambda match: self._volumes.get(match[1], match[0]), text)
-
-
-def _reason(code: int) -> str:
-    if code in (-9, 137):
-        return "the process was ended from outside, most often because memory ran out; lower the batch size"
-    if code < 0:
-        return f"the process was ended by signal {-code}"
-    return f"the process ended with exit code {code}; the log has the details"

@@ -25,21 +25,29 @@ def writeVolume(node: Any, path: Path) -> None:
     Raises:
         VolumeFileError: no image, not one value a voxel, a sheared grid, or a file that cannot be written.
     """
-    import SimpleITK as sitk
     import slicer
 
-    name = node.GetName()
     data = node.GetImageData()
     if data is None or data.GetNumberOfPoints() == 0:
-        raise VolumeFileError(f"{name} holds no image")
+        raise VolumeFileError(f"{node.GetName()} holds no image")
     if data.GetNumberOfScalarComponents() != 1:
-        raise VolumeFileError(f"{name} has several values in a voxel; choose a volume with one")
-    matrix = ijkToRas(node)
+        raise VolumeFileError(f"{node.GetName()} has several values in a voxel; choose a volume with one")
+    writeArray(slicer.util.arrayFromVolume(node), ijkToRas(node), path, node.GetName())
+
+
+def writeArray(array: np.ndarray, matrix: np.ndarray, path: Path, name: str) -> None:
+    """Write voxels (K, J, I) that lie where a matrix from voxel indices to RAS (4, 4) says.
+
+    Raises:
+        VolumeFileError: a sheared grid, or a file that cannot be written; ``name`` is what the user calls the volume.
+    """
+    import SimpleITK as sitk
+
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     directions = matrix[:3, :3] / spacing
     if np.abs(directions.T @ directions - np.eye(3)).max() > ORTHOGONAL_TOLERANCE:
         raise VolumeFileError(f"{name} has a sheared grid; resample it first")
-    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(node))
+    image = sitk.GetImageFromArray(array)
     image.SetSpacing(spacing.tolist())
     image.SetDirection((RAS_TO_LPS @ directions).ravel().tolist())
     image.SetOrigin((RAS_TO_LPS @ matrix[:3, 3]).tolist())

@@ -124,13 +124,7 @@ def test_a_module_registers_the_generic_tests_and_its_own(extension: Record, mod
     assert extension["unittest", module] == [f"{module}.py"]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "GlobalLocalAlignment",
-        pytest.param("GlobalLocalAlignmentTraining", marks=pytest.mark.xfail(reason="the module is not written yet")),
-    ],
-)
+@pytest.mark.parametrize("module", MODULES)
 def test_a_module_has_a_script_of_its_own_name(extension: Record, module: str):
     assert f"{module}.py" in extension["script", module]
 

@@ -1,0 +1,227 @@
+"""Volumes of the scene as cases of a training: which labels belong to a volume, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from . import results
+from .structures import COLORS, Found
+from .trainingcases import LABELLED, TrainingCase
+from .volumefiles import ijkToRas
+
+SEGMENTATION_CLASS, LABELMAP_CLASS = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
+GRID_TOLERANCE = 1e-3
+"""Millimetres by which the corners of two grids may differ and still be one grid."""
+
+
+def volumesOfFolder(itemId: int) -> list[Any]:
+    """Scalar volumes below a folder of the subject hierarchy that are images: neither labelmaps nor results."""
+    import slicer
+    import vtk
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    items = vtk.vtkIdList()
+    hierarchy.GetItemChildren(itemId, items, True)
+    nodes = [hierarchy.GetItemDataNode(items.GetId(index)) for index in range(items.GetNumberOfIds())]
+    return [node for node in nodes if node is not None and isImage(node)]
+
+
+def isImage(node: Any) -> bool:
+    """Whether a node can be the image of a case."""
+    return node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA(LABELMAP_CLASS) and not results.isResult(node)
+
+
+def folders() -> dict[int, str]:
+    """Folders of the subject hierarchy by item, patients and studies among them, that hold images."""
+    import slicer
+    import vtk
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    items, found = vtk.vtkIdList(), {}
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    for index in range(items.GetNumberOfIds()):
+        item = items.GetId(index)
+        if hierarchy.GetItemDataNode(item) is None and volumesOfFolder(item):
+            found[item] = hierarchy.GetItemName(item)
+    return found
+
+
+def labelsFor(volumeNode: Any) -> list[Any]:
+    """Segmentations and labelmaps that belong to a volume, the likeliest first.
+
+    A segmentation belongs to the volume that its geometry was taken from, or that it lies beside in the subject
+    hierarchy; a labelmap to volumes of its grid. What this extension segmented itself is no label to learn from.
+    """
+    import slicer
+
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    scene = hierarchy.GetSceneItemID()
+
+    def folder(node: Any) -> int:
+        return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+
+    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not results.isResult(node)]
+    own = [node for node in segmentations if node.GetNodeReferenceID(role) == volumeNode.GetID()]
+    maps = [node for node in slicer.util.getNodesByClass(LABELMAP_CLASS) if sameGrid(node, volumeNode)]
+    near = [
+        node
+        for node in segmentations
+        if node not in own and not node.GetNodeReferenceID(role) and folder(node) == folder(volumeNode) != scene
+    ]
+    # several volumes may share a grid: the one whose name says so comes first
+    maps.sort(key=lambda node: volumeNode.GetName().casefold() not in node.GetName().casefold())
+    return own + maps + near
+
+
+def sameGrid(first: Any, second: Any) -> bool:
+    """Whether two volume nodes have the same voxels in space."""
+    images = first.GetImageData(), second.GetImageData()
+    if None in images or images[0].GetDimensions() != images[1].GetDimensions():
+        return False
+    corners = np.array([[0, 0, 0, 1], [*images[0].GetDimensions(), 1]], float).T
+    difference = ijkToRas(first) @ corners - ijkToRas(second) @ corners
+    return bool(np.abs(difference).max() <= GRID_TOLERANCE) and (
+        first.GetTransformNodeID() == second.GetTransformNodeID()
+    )
+
+
+def startCheck(case: TrainingCase) -> Callable[[], None]:
+    """Look at everything of a case that needs the scene; what takes time alone is left to the function returned.
+
+    Returns:
+        a function that reads the voxels and completes ``case``. It touches no node and may run on another thread.
+    """
+    import slicer
+
+    volumeNode = slicer.mrmlScene.GetNodeByID(case.volumeId)
+    labelsNode = slicer.mrmlScene.GetNodeByID(case.labelsId) if case.labelsId else None
+    problem = _imageProblem(volumeNode)
+    if not problem and case.role in LABELLED:
+        problem = _labelsProblem(volumeNode, labelsNode)
+    case.checked, case.problem, case.doubts, case.found = bool(problem), problem, (), ()
+    if problem:
+        return lambda: None
+    array = slicer.util.arrayFromVolume(volumeNode)
+    candidates = _structuresOf(labelsNode) if case.role in LABELLED else lambda: []
+
+    def look() -> None:
+        case.problem = voxelProblem(array)
+        structures = candidates()
+        case.found = tuple(found for found, there in structures if there)
+        empty = [found.name for found, there in structures if not there]
+        case.doubts = (_("empty: {names}").format(names=", ".join(empty)),) if empty else ()
+        if case.role in LABELLED and not case.found and not case.problem:
+            case.problem = _("its labels hold no structure")
+        case.checked = True
+
+    return look
+
+
+def _imageProblem(node: Any) -> str:
+    if node is None:
+        return _("was removed from the scene")
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        return _("holds no image")
+    if image.GetNumberOfScalarComponents() != 1:
+        return _("has several values in a voxel; choose a volume with one")
+    if min(image.GetDimensions()) < 2:
+        return _("is a single slice, not a volume")
+    return ""
+
+
+def voxelProblem(array: np.ndarray) -> str:
+    """What is wrong with the values of an image, empty where nothing is."""
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return _("holds values that are not numbers; replace them first")
+    return _("has the same value everywhere") if low == high else ""
+
+
+def _labelsProblem(volumeNode: Any, labelsNode: Any) -> str:
+    if labelsNode is None:
+        return _("has no segmentation and no labelmap; choose one or remove the row")
+    name = labelsNode.GetName()
+    if labelsNode.GetTransformNodeID() != volumeNode.GetTransformNodeID():
+        return _("{labels} is under another transform than the volume; harden it").format(labels=name)
+    if labelsNode.IsA(LABELMAP_CLASS):
+        if labelsNode.GetImageData() is None:
+            return _("{labels} is empty").format(labels=name)
+        return (
+            ""
+            if sameGrid(labelsNode, volumeNode)
+            else _("{labels} has another geometry than the volume; resample it to the volume").format(labels=name)
+        )
+    bounds, other = [0.0] * 6, [0.0] * 6
+    volumeNode.GetRASBounds(bounds)
+    labelsNode.GetRASBounds(other)
+    apart = any(bounds[2 * axis + 1] < other[2 * axis] or other[2 * axis + 1] < bounds[2 * axis] for axis in range(3))
+    if labelsNode.GetSegmentation().GetNumberOfSegments() and apart:
+        return _("{labels} lies outside the volume").format(labels=name)
+    return ""
+
+
+def _structuresOf(labelsNode: Any) -> Callable[[], list[tuple[Found, bool]]]:
+    """A function that says which structures a segmentation or labelmap has, and whether each has any voxel."""
+    if labelsNode.IsA(LABELMAP_CLASS):
+        return _valuesOf(labelsNode)
+    segmentation = labelsNode.GetSegmentation()
+    candidates = []
+    for segmentId in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segmentId)
+        color = tuple(round(255 * part) for part in segment.GetColor())
+        found = Found(segment.GetName(), None, color, segment.GetTerminology() or "")
+        candidates.append((found, *_voxels(segment, segmentation.GetSourceRepresentationName())))
+
+    def structures() -> list[tuple[Found, bool]]:
+        return [
+            (found, array is not None and bool((array == value).any() if value is not None else array.size))
+            for found, array, value in candidates
+        ]
+
+    return structures
+
+
+def _voxels(segment: Any, representationName: str) -> tuple[np.ndarray | None, int | None]:
+    """Values of a segment's labelmap and its own among them; points of a surface, and None."""
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    representation = segment.GetRepresentation(representationName)
+    if representation is None:
+        return None, None
+    if representation.IsA("vtkImageData"):
+        scalars = representation.GetPointData().GetScalars()
+        return (None if scalars is None else vtk_to_numpy(scalars)), segment.GetLabelValue()
+    points = representation.GetPoints()
+    return (None if points is None else vtk_to_numpy(points.GetData())), None
+
+
+def _valuesOf(labelmapNode: Any) -> Callable[[], list[tuple[Found, bool]]]:
+    """Values of a labelmap, by the names of its colour table where it has one."""
+    import slicer
+
+    array = slicer.util.arrayFromVolume(labelmapNode)
+    named = {value: labelmapValue(labelmapNode, value) for value in range(1, 256)}
+
+    def structures() -> list[tuple[Found, bool]]:
+        values = [value for value in map(int, np.unique(array)) if value != 0]
+        return [(named.get(value) or Found("", value), True) for value in values]
+
+    return structures
+
+
+def labelmapValue(labelmapNode: Any, value: int) -> Found:
+    """What a value of a labelmap stands for."""
+    table = labelmapNode.GetDisplayNode().GetColorNode() if labelmapNode.GetDisplayNode() is not None else None
+    name, color = "", COLORS[(value - 1) % len(COLORS)]
+    if table is not None and value < table.GetNumberOfColors():
+        parts = [0.0] * 4
+        if table.GetColor(value, parts):
+            name, color = table.GetColorName(value) or "", tuple(round(255 * part) for part in parts[:3])
+    # tables that only number their colours name nothing
+    return Found("", value) if not name or name == str(value) else Found(name, None, color)

@@ -1,0 +1,316 @@
+"""Training on volumes of the scene and on files: cases, their look-over, the run and its curves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from .diskcheck import DiskCheck
+from .estimate import Estimate
+from .runwatcher import CONFIGURATION_NAME
+from .scenecases import labelsFor, startCheck
+from .steps import Beside, Steps
+from .structures import StructureMapping
+from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
+from .trainingcurves import TrainingCurves
+from .trainingfiles import writeCases
+from .trainingrun import TrainingRun
+from .trainingsettings import TrainingOptions, configuration, writeConfiguration
+from .volumefiles import VolumeFileError
+
+CURVES_SECONDS = 1.0
+"""The curves are drawn anew at most this often."""
+
+
+class SceneTrainer:
+    """Holds the cases and one run; everything long is done in the background.
+
+    Attributes:
+        cases: all cases.
+        mapping: of their structures.
+        run: that is shown, None while there is none.
+        onCasesChanged: called when cases, their states or structures have changed.
+        onRunChanged: called when there is something new of the run.
+        onText: called with lines for the log.
+    """
+
+    def __init__(self) -> None:
+        self.cases, self.mapping, self.curves = CaseTable(), StructureMapping(), TrainingCurves()
+        self.run: TrainingRun | None = None
+        self.onCasesChanged: Callable[[], None] = lambda: None
+        self.onRunChanged: Callable[[], None] = lambda: None
+        self.onText: Callable[[str], None] = lambda line: None
+        self._looking: Steps | None = None
+        self._writing: Steps | None = None
+        self._checks: list[DiskCheck] = []
+        self._estimate: Estimate | None = None
+        self._drawnAt = 0.0
+
+    # cases
+
+    def addVolumes(self, nodes: Iterable[Any], role: str) -> list[str]:
+        """Add volumes of the scene and look at them; returns the names of those that were in the table already."""
+        known = []
+        for node in nodes:
+            labels = labelsFor(node)[:1] if role in LABELLED else []
+            case = TrainingCase(role, node.GetName(), node.GetID(), labels[0].GetID() if labels else "")
+            if not self.cases.add(case):
+                known.append(node.GetName())
+        self._casesChanged()
+        self._lookOn()
+        return known
+
+    def addFolder(self, folder: DiskFolder, preset: str, onFinished: Callable[[str], None]) -> None:
+        """Find the cases of a folder in the background and look at them.
+
+        Args:
+            folder: with its role.
+            preset: whose intensity rules the images must be visible under.
+            onFinished: called with what came of it, in words.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
+        found: list[TrainingCase] = []
+
+        def finish(problem: str) -> None:
+            self._checks.remove(check)
+            if found:
+                self.cases.addFolder(folder, found)
+                self._casesChanged()
+            text = _("{count} cases in {folder}.").format(count=len(found), folder=folder.images)
+            onFinished(_("{folder}: {problem}").format(folder=folder.images, problem=problem) if problem else text)
+
+        check = DiskCheck(folder, preset, found.append, finish)
+        check.start()
+        self._checks.append(check)
+
+    def removeCases(self, cases: Iterable[TrainingCase]) -> None:
+        """Take cases out of the table."""
+        self.cases.remove(cases)
+        self._casesChanged()
+
+    def look(self, case: TrainingCase) -> None:
+        """Look at a case of the scene, again if need be."""
+        case.checked = False
+        self._casesChanged()
+        self._lookOn()
+
+    def lookAtAll(self) -> None:
+        """Look at all cases of the scene again."""
+        for case in self.cases.cases:
+            if case.folder is None:
+                case.checked = False
+        self._casesChanged()
+        self._lookOn()
+
+    def finishLooking(self) -> None:
+        """Wait until all cases of the scene have been looked at."""
+        while self._looking is not None and self._looking.running:
+            self._looking.step()
+
+    def forgetRemoved(self) -> None:
+        """Take out the cases whose volume has left the scene, and look again where only the labels did."""
+        gone = [case for case in self.cases.cases if case.volumeId and _node(case.volumeId) is None]
+        unlabelled = [case for case in self.cases.cases if case.labelsId and _node(case.labelsId) is None]
+        self.cases.remove(gone)
+        for case in unlabelled:
+            case.labelsId, case.checked = "", False
+        if gone or unlabelled:
+            self._casesChanged()
+            self._lookOn()
+
+    def forgetScene(self) -> None:
+        """The scene goes away: so do its cases. A training that has its files already goes on."""
+        if self._writing is not None and self._writing.running:
+            self._writing.cancel()
+            self._writing = None
+            self._dropRun()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        self.cases.remove([case for case in self.cases.cases if case.folder is None])
+        self._casesChanged()
+
+    def _lookOn(self) -> None:
+        if self._looking is None or not self._looking.running:
+            self._looking = Steps(self._lookSteps())
+
+    def _lookSteps(self) -> Generator[None, None, None]:
+        while waiting := [case for case in self.cases.cases if not case.checked and case.folder is None]:
+            case = waiting[0]
+            reading = Beside(startCheck(case))
+            while not reading.done:
+                yield
+            reading.result()
+            case.checked = True
+            self._casesChanged()
+            yield
+
+    def _casesChanged(self) -> None:
+        self.mapping.update(case.found for case in self.cases.labelled())
+        self.cases.compareWith(self.mapping.structures())
+        self.onCasesChanged()
+
+    # training
+
+    @property
+    def busy(self) -> bool:
+        """Whether cases are being written, or the run that is shown is being trained."""
+        writing = self._writing is not None and self._writing.running
+        return writing or (self.run is not None and self.run.active)
+
+    @property
+    def trainsHere(self) -> bool:
+        """Whether a training was started here and has not ended."""
+        return self.run is not None and self.run.ours
+
+    def whyNot(self, options: TrainingOptions) -> str:
+        """What is missing before a training can start, empty where nothing is."""
+        reason = self.cases.whyNot()
+        structures = self.mapping.structures()
+        if not reason and not structures:
+            reason = _("Choose at least one structure to learn.")
+        unseen = self.cases.neverSeen(structures)
+        if not reason and unseen:
+            reason = _("No source case has {name}: do not learn it, or add a case.").format(name=unseen[0])
+        if not reason and not options.run.name:
+            reason = _("Give the run a name.")
+        if not reason and options.run.exists() and (not options.run.is_dir() or any(options.run.iterdir())):
+            reason = _("{folder} is there already: give the run another name, or open it to resume.").format(
+                folder=options.run.name
+            )
+        return reason
+
+    def start(self, options: TrainingOptions) -> None:
+        """Write the cases of the scene and train on all cases.
+
+        Raises:
+            RuntimeError: something is missing, or a training runs already.
+            OSError: there is no place for temporary files.
+        """
+        reason = _("A training is running already.") if self.busy else self.whyNot(options)
+        if reason:
+            raise RuntimeError(reason)
+        self._show(options.run)
+        inputs = self.run.prepareInputs()
+        self._writing = Steps(self._startSteps(options, inputs))
+        self.onRunChanged()
+
+    def _startSteps(self, options: TrainingOptions, inputs: Path) -> Generator[None, None, None]:
+        run = self.run
+        try:
+            scene = [case for case in self.cases.cases if case.folder is None]
+            fileMapping, written = self.mapping.fileMapping()
+            yield from writeCases(scene, self.mapping.values(), written, inputs)
+            writeConfiguration(configuration(options, self.cases, self.mapping, inputs), inputs / CONFIGURATION_NAME)
+            run.begin(["--config", str(inputs / CONFIGURATION_NAME), *options.words()])
+        except (VolumeFileError, OSError) as error:
+            run.fail(str(error))
+        except BaseException:
+            run.fail(_("The cases could not be written; the log of Slicer has the details."))
+            raise
+        self._writing = None
+        self.onRunChanged()
+
+    def resume(self) -> None:
+        """Go on with the run that is shown.
+
+        Raises:
+            RuntimeError: it is being trained.
+            OSError: the process cannot be started.
+        """
+        if self.busy:
+            raise RuntimeError(_("The run is being trained."))
+        self._drawnAt = 0.0
+        self.run.resume()
+        self.onRunChanged()
+
+    def open(self, folder: Path) -> None:
+        """Show a run of another time or place, and watch it if it is being trained.
+
+        Raises:
+            RuntimeError: there is no run in the folder.
+        """
+        if not (folder / CONFIGURATION_NAME).is_file():
+            raise RuntimeError(_("{folder} holds no run; choose the folder of one.").format(folder=folder))
+        self._show(folder)
+        self.run.watch()
+        self.onRunChanged()
+
+    def stop(self) -> None:
+        """Stop the training that is shown cleanly; while cases are still written nothing is left of it."""
+        if self._writing is not None and self._writing.running:
+            self._writing.cancel()
+            self._writing = None
+            self.run.fail(_("Stopped before the training began."))
+        else:
+            self.run.stop()
+        self.onRunChanged()
+
+    def closeRun(self) -> None:
+        """Show no run any longer; a training goes on."""
+        self._dropRun()
+        self.onRunChanged()
+
+    def close(self) -> None:
+        """Slicer quits or the module is reloaded: a training goes on, everything else ends."""
+        self.onCasesChanged = self.onRunChanged = lambda: None
+        self.stopEstimate()
+        for check in self._checks:
+            check.abandon()
+        for steps in (self._looking, self._writing):
+            if steps is not None:
+                steps.cancel()
+        self._dropRun()
+
+    def _show(self, folder: Path) -> None:
+        self._dropRun()
+        self.curves.clear()
+        self._drawnAt = 0.0
+        self.run = TrainingRun(folder, self._runChanged, lambda line: self.onText(line), self._runEnded)
+
+    def _dropRun(self) -> None:
+        run, self.run = self.run, None
+        if run is not None:
+            run.leave()
+
+    def _runChanged(self) -> None:
+        if time.monotonic() - self._drawnAt > CURVES_SECONDS:
+            self.curves.update(self.run.state)
+            self._drawnAt = time.monotonic()
+        self.onRunChanged()
+
+    def _runEnded(self) -> None:
+        self.curves.update(self.run.state)
+        self.onRunChanged()
+
+    # estimate
+
+    @property
+    def estimating(self) -> bool:
+        """Whether an estimate is being made."""
+        return self._estimate is not None and self._estimate.running
+
+    def estimate(self, options: TrainingOptions, onFinished: Callable[[str], None]) -> None:
+        """Measure in the background how long a training takes on this computer.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
+        self._estimate = Estimate(options, onFinished)
+        self._estimate.start()
+
+    def stopEstimate(self) -> None:
+        """End the estimate."""
+        if self._estimate is not None:
+            self._estimate.stop()
+
+
+def _node(identifier: str) -> Any | None:
+    return slicer.mrmlScene.GetNodeByID(identifier)

@@ -1,0 +1,284 @@
+"""One training: begun here, taken up again, or watched while another process trains it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .backgroundprocess import POLL_MILLISECONDS, BackgroundProcess, StartTimer, reasonOf, startQtTimer, writeCall
+from .runwatcher import CONFIGURATION_NAME, RunState, RunWatcher
+
+INPUTS_PREFIX = "gla-training-"
+PREPARING = "prepare"
+ALIVE_SECONDS = 2.0
+"""How often it is looked whether a process that is not ours still trains a run."""
+
+ENDED = ("stopped", "failed", "finished", "interrupted")
+
+
+class TrainingRun:
+    """A run folder and whoever trains it.
+
+    Args:
+        folder: the run folder; it need not be there yet.
+        onChanged: called when there is something new to show.
+        onText: called with lines for the log.
+        onEnded: called once for each start, when the process has ended or, for a run that is watched, when it is over.
+        startTimer: see ``BackgroundProcess``.
+        python: see ``BackgroundProcess``.
+        isTrained: whether a process trains a run folder, None where that cannot be known.
+
+    Attributes:
+        inputs: temporary folder with cases of the scene, None where there is none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        onChanged: Callable[[], None],
+        onText: Callable[[str], None],
+        onEnded: Callable[[], None],
+        startTimer: StartTimer | None = None,
+        python: str | None = None,
+        isTrained: Callable[[Path], bool | None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.onChanged, self.onText, self.onEnded = onChanged, onText, onEnded
+        self._startTimer, self._python = startTimer or startQtTimer, python
+        self._isTrained = isTrained or trainedByAProcess
+        self._watcher = RunWatcher(folder)
+        self._process: BackgroundProcess | None = None
+        self._stopTimer: Callable[[], None] = lambda: None
+        self._temporary: Path | None = None
+        self._aliveAt, self._alive = 0.0, None
+        self._over = False
+        self._stopping = False
+        self.inputs: Path | None = None
+        self.prepared, self.ofPrepared = 0, 0
+        self.problems: list[str] = []
+
+    @property
+    def state(self) -> RunState:
+        """What the run says of itself; see ``status`` for what is known beside."""
+        return self._watcher.state
+
+    @property
+    def ours(self) -> bool:
+        """Whether a process that was started here trains the run."""
+        return self._process is not None and self._process.running
+
+    @property
+    def active(self) -> bool:
+        """Whether the run is being trained, here or elsewhere."""
+        return self.status in ("preparing", "running", "stopping")
+
+    @property
+    def status(self) -> str:
+        """``new``, ``preparing``, ``running``, ``stopping``, ``stopped``, ``failed``, ``finished`` or ``interrupted``.
+
+        A run is interrupted where it says that it runs and no process trains it: the computer went down, or somebody
+        ended the process.
+        """
+        said = self.state.status
+        if self.ours:
+            if self._stopping:
+                return "stopping"
+            return "running" if said == "running" and self.state.stage != PREPARING else "preparing"
+        if said == "running":
+            if self._alive is False or self._over:
+                return "interrupted"
+            return "stopping" if self._stopping else "running"
+        if said == "new" and self.problems:
+            return "failed"
+        return said
+
+    @property
+    def model(self) -> Path | None:
+        """The trained model, None while there is none."""
+        return self._watcher.model
+
+    def configuration(self) -> dict[str, Any]:
+        """Settings of the run, empty where they cannot be read."""
+        return self._watcher.configuration()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the run can be taken up again."""
+        return self.status in ("stopped", "failed", "interrupted") and (self.folder / CONFIGURATION_NAME).is_file()
+
+    def prepareInputs(self) -> Path:
+        """Make the folder for cases of the scene.
+
+        Raises:
+            OSError: there is no place for it.
+        """
+        self.inputs = Path(tempfile.mkdtemp(prefix=INPUTS_PREFIX))
+        return self.inputs
+
+    def begin(self, words: list[str]) -> None:
+        """Start the training of a new run.
+
+        Args:
+            words: options of ``gla train`` beside the output folder.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
+        self._start(["train", "--output", str(self.folder), *words])
+
+    def resume(self) -> None:
+        """Go on with the run.
+
+        Raises:
+            OSError: the process cannot be started.
+        """
+        self._start(["train", "--output", str(self.folder), "--resume"])
+
+    def fail(self, problem: str) -> None:
+        """The training of a new run could not begin."""
+        self.problems.append(problem)
+        self._end()
+
+    def watch(self) -> None:
+        """Follow the run; its whole past is read first, a part with each poll."""
+        self._stopTimer()
+        self._over = False
+        self._stopTimer = self._startTimer(self.poll, POLL_MILLISECONDS)
+
+    def poll(self) -> None:
+        """Read what is new; what the timer calls."""
+        changed = self._watcher.poll()
+        if changed:
+            self._dropInputs()
+        elif not self.ours and not self._over:
+            self._lookWhoTrains()
+        if changed:
+            self.onChanged()
+
+    def stop(self) -> None:
+        """Ask for a clean stop after this iteration; a second time ends a process that was started here at once.
+
+        Raises:
+            OSError: the run folder cannot be written.
+        """
+        if self.ours and (self._stopping or not self.folder.is_dir()):
+            # while cases are still checked there is no run that could be stopped cleanly
+            self._stopping = True
+            self._process.end()
+        else:
+            self._stopping = True
+            self._watcher.askToStop()
+        self.onChanged()
+
+    def leave(self) -> None:
+        """Watch no longer; a training goes on without Slicer."""
+        self._stopTimer()
+        if self.ours:
+            self._process.leave()
+            # where an open file can be removed it goes with the process; cases are still needed until they are slices
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        else:
+            self._discard()
+
+    def _start(self, words: list[str]) -> None:
+        self._temporary = Path(tempfile.mkdtemp(prefix="gla-"))
+        self._stopping, self.problems = False, []
+        self._watcher = RunWatcher(self.folder)
+        self._process = BackgroundProcess(
+            [writeCall(["--events", *words], self._temporary / "call.txt")],
+            self._temporary / "output.txt",
+            self._take,
+            self._hear,
+            self._finish,
+            startTimer=self._startTimer,
+            python=self._python,
+        )
+        try:
+            self._process.start()
+        except OSError:
+            self._process = None
+            self._discard()
+            raise
+        self.watch()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """Events before there is a run folder; later the folder tells them."""
+        if event["event"] == "progress" and event.get("stage") == PREPARING:
+            self.prepared, self.ofPrepared = int(event.get("iteration") or 0), int(event.get("of") or 0)
+            self.onChanged()
+        elif event["event"] in ("warning", "failed"):
+            self.onText(str(event.get("message", "")))
+
+    def _hear(self, line: str) -> None:
+        if line.startswith(("error: ", "internal error: ")):
+            self.problems.append(line.removeprefix("error: "))
+        self.onText(line)
+
+    def _finish(self, code: int) -> None:
+        while self._watcher.poll():
+            pass
+        if code not in (0, 3) and not self.problems and not self._stopping:
+            self.problems.append(reasonOf(code))
+        self._end()
+
+    def _lookWhoTrains(self) -> None:
+        """For a run that is trained elsewhere: is it still, and if not, it is over."""
+        if self.state.status == "running":
+            if time.monotonic() < self._aliveAt:
+                return
+            self._aliveAt = time.monotonic() + ALIVE_SECONDS
+            self._alive = self._isTrained(self.folder)
+            if self._alive is not False:
+                return
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._stopTimer()
+        self._stopping = False
+        self._discard()
+        self.onChanged()
+        self.onEnded()
+
+    def _dropInputs(self) -> None:
+        """Remove images of patients from the temporary folder once the run has its slices."""
+        if self.state.stage in ("", PREPARING):
+            return
+        for folder in {self.inputs, *inputsOf(self.configuration() if self.inputs is None else {})}:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        self.inputs = None
+
+    def _discard(self) -> None:
+        for folder in (self._temporary, self.inputs):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._temporary = self.inputs = None
+
+
+def inputsOf(configuration: dict[str, Any]) -> set[Path]:
+    """Temporary folders with cases of a scene that a run was begun with, in this session or an earlier one."""
+    found = set()
+    for role in ("source", "target", "validation"):
+        domain = configuration.get(role)
+        for text in domain.get("images", []) if isinstance(domain, dict) else []:
+            folder = Path(str(text)).parent.parent
+            # nothing but folders that were made here is ever removed, whatever a configuration says
+            if folder.name.startswith(INPUTS_PREFIX) and folder.parent == Path(tempfile.gettempdir()):
+                found.add(folder)
+    return found
+
+
+def trainedByAProcess(folder: Path) -> bool | None:
+    """Whether a process, on this computer or one that shares the folder, holds the lock of a run."""
+    try:
+        from GlobalLocalAlignmentLib.training.lock import is_locked
+
+        return is_locked(folder)
+    except (ImportError, OSError, NotImplementedError):
+        # what the lock needs comes with torch: without it nobody trains here, but another computer may
+        return None

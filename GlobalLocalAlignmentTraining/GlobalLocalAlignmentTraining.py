@@ -1,0 +1,411 @@
+"""Module GlobalLocalAlignmentTraining: train a segmenter for one modality from labels of another, and watch it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import qt
+import slicer
+from GlobalLocalAlignmentSlicerLib.casestable import CasesTable, roleName
+from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
+from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.runview import RunView
+from GlobalLocalAlignmentSlicerLib.scenecases import folders, isImage, volumesOfFolder
+from GlobalLocalAlignmentSlicerLib.scenetrainer import SceneTrainer
+from GlobalLocalAlignmentSlicerLib.structurestable import StructuresTable
+from GlobalLocalAlignmentSlicerLib.trainingcases import LABELLED, ROLES, SOURCE, TARGET, DiskFolder
+from GlobalLocalAlignmentSlicerLib.trainingsettings import TrainingOptions, changesOf, presets
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+SETTINGS = "GlobalLocalAlignmentTraining"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "32", "bf16")
+MODALITIES = ("automatic", "CT", "MR")
+FIRST_PRESET = "abdomen"
+
+
+class GlobalLocalAlignmentTraining(ScriptedLoadableModule):
+    """What Slicer shows of the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Global-Local Alignment Training")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["GlobalLocalAlignment"]
+        self.parent.contributors = ["GlobalLocalAlignment contributors"]
+        self.parent.helpText = _(
+            "Trains a segmenter for volumes of one modality without a single label there. Add volumes with labels of"
+            " another modality to the source and volumes without labels to the target, choose the structures and a"
+            " preset, and start. The training runs in the background and goes on without Slicer if you like. Research"
+            " software, not a medical device."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements Z. Su et al., Mind The Gap: Alleviating Local Imbalance for Unsupervised Cross-Modality"
+            " Medical Image Segmentation, IEEE Journal of Biomedical and Health Informatics, 2023."
+        )
+
+
+@parameterNodeWrapper
+class GlobalLocalAlignmentTrainingParameterNode:
+    """What is saved with the scene; paths of the computer and the device are not."""
+
+    preset: Annotated[str, Choice(list(presets()))] = FIRST_PRESET
+    sourceModality: Annotated[str, Choice(list(MODALITIES))] = "automatic"
+    targetModality: Annotated[str, Choice(list(MODALITIES))] = "automatic"
+    precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
+    seed: Annotated[int, WithinRange(0, 1000000)] = 0
+
+
+class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel of the module."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._closeGuard = None
+
+    def setup(self) -> None:
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/GlobalLocalAlignmentTraining.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = GlobalLocalAlignmentTrainingLogic()
+        self.logic.onCasesChanged, self.logic.onRunChanged = self.showCases, self.showRun
+        self.logic.onText = self.ui.logText.appendPlainText
+        self.casesTable = CasesTable(self.ui.casesTable, self.logic.look)
+        self.structuresTable = StructuresTable(self.ui.structuresTable, self.logic.mapping, self.updateStart)
+        self.runView = RunView(self.ui)
+        for role in ROLES:
+            self.ui.roleComboBox.addItem(roleName(role), role)
+        for comboBox, words in (
+            (self.ui.presetComboBox, presets()),
+            (self.ui.sourceModalityComboBox, MODALITIES),
+            (self.ui.targetModalityComboBox, MODALITIES),
+            (self.ui.precisionComboBox, PRECISIONS),
+            (self.ui.deviceComboBox, DEVICES),
+        ):
+            comboBox.addItems(list(words))
+        settings = slicer.app.settings()
+        self.ui.deviceComboBox.currentText = settings.value(f"{SETTINGS}/Device", "auto")
+        self.ui.runsButton.directory = settings.value(f"{SETTINGS}/Runs", str(Path.home()))
+        self._connect()
+        for event, method in (
+            (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
+            (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved),
+        ):
+            self.addObserver(slicer.mrmlScene, event, method)
+        self._closeGuard = CloseGuard(lambda: self.logic.trainsHere, self.logic.stop)
+        self._closeGuard.guard(slicer.util.mainWindow())
+        self.initializeParameterNode()
+        self.structuresTable.show()
+        self.showRun()
+        self._openLastRun()
+
+    def _connect(self) -> None:
+        ui = self.ui
+        for button, method in (
+            (ui.addVolumesButton, self.onAddVolumes),
+            (ui.addFolderButton, self.onAddFolder),
+            (ui.removeCasesButton, self.onRemoveCases),
+            (ui.checkAgainButton, self.logic.lookAtAll),
+            (ui.estimateButton, self.onEstimate),
+            (ui.startButton, self.onStart),
+            (ui.resumeButton, self.onResume),
+            (ui.openButton, self.onOpen),
+            (ui.showChartButton, self.onShowChart),
+            (ui.reportButton, self.onReport),
+            (ui.segmentButton, self.onSegment),
+        ):
+            # without arguments: what "clicked" says is none of theirs
+            button.connect("clicked()", method)
+        ui.upButton.connect("clicked()", lambda: self.structuresTable.move(-1))
+        ui.downButton.connect("clicked()", lambda: self.structuresTable.move(1))
+        ui.folderComboBox.connect("activated(int)", self.onFolderChosen)
+        ui.presetComboBox.connect("currentTextChanged(QString)", self.onPresetChanged)
+        ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
+        ui.runsButton.connect("directoryChanged(QString)", self.onRunsChanged)
+        ui.runNameEdit.connect("textChanged(QString)", lambda text: self.updateStart())
+        ui.previewComboBox.connect("activated(int)", lambda index: self.showRun())
+
+    def cleanup(self) -> None:
+        if self._closeGuard is not None:
+            self._closeGuard.release()
+        if self.logic is not None:
+            self.logic.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        self.initializeParameterNode()
+        self.showFolders()
+
+    def exit(self) -> None:
+        # a training runs on, and is watched on, while another module is looked at
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        self.logic.forgetScene()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        self.logic.curves.clear()
+        self.showCases()
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onNodeRemoved(self, caller, event) -> None:
+        if not slicer.mrmlScene.IsClosing():
+            self.logic.forgetRemoved()
+
+    def initializeParameterNode(self) -> None:
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: GlobalLocalAlignmentTrainingParameterNode | None) -> None:
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.onPresetChanged(parameterNode.preset)
+
+    def onPresetChanged(self, preset: str) -> None:
+        self.ui.presetLabel.text = presets().get(preset, "")
+        self.ui.estimateLabel.text = ""
+        self.suggestName()
+
+    def onDeviceChanged(self, device: str) -> None:
+        slicer.app.settings().setValue(f"{SETTINGS}/Device", device)
+        self.ui.estimateLabel.text = ""
+
+    def onRunsChanged(self, directory: str) -> None:
+        slicer.app.settings().setValue(f"{SETTINGS}/Runs", directory)
+        self.suggestName()
+
+    def suggestName(self) -> None:
+        """A name for the next run that no folder has yet."""
+        base = f"{time.strftime('%Y-%m-%d')}_{self.ui.presetComboBox.currentText}"
+        name, number = base, 1
+        while (Path(self.ui.runsButton.directory) / name).exists():
+            number += 1
+            name = f"{base}_{number}"
+        self.ui.runNameEdit.text = name
+        self.updateStart()
+
+    # cases
+
+    def showFolders(self) -> None:
+        """Offer the folders of the subject hierarchy."""
+        self.ui.folderComboBox.clear()
+        self.ui.folderComboBox.addItem(_("choose a folder of the scene"), 0)
+        for item, name in folders().items():
+            self.ui.folderComboBox.addItem(name, item)
+
+    def onFolderChosen(self, index: int) -> None:
+        item = self.ui.folderComboBox.itemData(index)
+        wanted = volumesOfFolder(int(item)) if item else []
+        for node in self.ui.volumesSelector.nodes() if wanted else ():
+            checked = qt.Qt.Checked if node in wanted else qt.Qt.Unchecked
+            self.ui.volumesSelector.setCheckState(node, checked)
+
+    def role(self) -> str:
+        """Role that is chosen for what is added next."""
+        return self.ui.roleComboBox.itemData(self.ui.roleComboBox.currentIndex)
+
+    def onAddVolumes(self) -> None:
+        nodes = [node for node in self.ui.volumesSelector.checkedNodes() if isImage(node)]
+        known = self.logic.addVolumes(nodes, self.role())
+        for node in nodes:
+            self.ui.volumesSelector.setCheckState(node, qt.Qt.Unchecked)
+        if not nodes:
+            self.ui.casesStatusLabel.text = _("Check volumes first; results and labelmaps are no images to train on.")
+        elif known:
+            self.ui.casesStatusLabel.text = _("{names}: in the table already.").format(names=", ".join(known))
+
+    def onAddFolder(self) -> None:
+        role = self.role()
+        window = slicer.util.mainWindow()
+        images = qt.QFileDialog.getExistingDirectory(window, _("Folder with the images"))
+        if not images:
+            return
+        labelmaps = None
+        if role in LABELLED:
+            text = _("Folder with the label maps (the same one, if they lie beside the images)")
+            labelmaps = qt.QFileDialog.getExistingDirectory(window, text, images)
+            if not labelmaps:
+                return
+        with slicer.util.tryWithErrorDisplay(_("The folder cannot be looked at.")):
+            if not self.logic.dependencies.ensure():
+                return
+            self.ui.casesStatusLabel.text = _("Looking at {folder} ...").format(folder=images)
+            folder = DiskFolder(role, Path(images), Path(labelmaps) if labelmaps else None)
+            self.logic.addFolder(folder, self.ui.presetComboBox.currentText, self.onFolderLookedAt)
+
+    def onFolderLookedAt(self, text: str) -> None:
+        self.ui.casesStatusLabel.text = text
+
+    def onRemoveCases(self) -> None:
+        self.logic.removeCases(self.casesTable.selected())
+
+    def showCases(self) -> None:
+        """Show the cases and the structures that they have."""
+        self.casesTable.show(self.logic.cases.cases)
+        self.structuresTable.show()
+        self.updateStart()
+
+    # training
+
+    def options(self) -> TrainingOptions:
+        """What the panel says."""
+        ui = self.ui
+        return TrainingOptions(
+            ui.presetComboBox.currentText,
+            Path(ui.runsButton.directory) / ui.runNameEdit.text.strip(),
+            ui.deviceComboBox.currentText,
+            ui.precisionComboBox.currentText,
+            ui.seedSpinBox.value,
+            (ui.sourceModalityComboBox.currentText, ui.targetModalityComboBox.currentText),
+            changesOf(ui.settingsText.toPlainText()),
+        )
+
+    def updateStart(self) -> None:
+        """Say whether a training can start, and why not."""
+        if self.logic.busy:
+            return
+        reason = self.logic.whyNot(self.options())
+        self.ui.startButton.enabled = not reason
+        self.ui.startButton.toolTip = reason or _("Train in the background.")
+
+    def onStart(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The training cannot start."), waitCursor=True):
+            if self.logic.busy:
+                self.logic.stop()
+                return
+            if self.logic.dependencies.ensure():
+                self.ui.logText.clear()
+                self.logic.start(self.options())
+                self.rememberRun()
+
+    def onResume(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The training cannot go on."), waitCursor=True):
+            if self.logic.dependencies.ensure():
+                self.logic.resume()
+
+    def onOpen(self) -> None:
+        start = self.ui.runsButton.directory
+        folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a run"), start)
+        if folder:
+            with slicer.util.tryWithErrorDisplay(_("The run cannot be opened.")):
+                self.logic.open(Path(folder))
+                self.rememberRun()
+
+    def rememberRun(self) -> None:
+        """A later Slicer opens this run by itself."""
+        slicer.app.settings().setValue(f"{SETTINGS}/Run", str(self.logic.run.folder))
+
+    def _openLastRun(self) -> None:
+        last = slicer.app.settings().value(f"{SETTINGS}/Run", "")
+        if last and (Path(last) / "config.json").is_file():
+            self.logic.open(Path(last))
+
+    def onEstimate(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The estimate cannot start."), waitCursor=True):
+            if self.logic.estimating:
+                self.logic.stopEstimate()
+            elif self.logic.dependencies.ensure():
+                self.ui.estimateButton.text = _("Cancel")
+                self.ui.estimateLabel.text = _("Measuring ...")
+                self.logic.estimate(self.options(), self.onEstimated)
+
+    def onEstimated(self, text: str) -> None:
+        self.ui.estimateButton.text = _("Estimate time and memory")
+        self.ui.estimateLabel.text = text
+
+    # run
+
+    def showRun(self) -> None:
+        """Show what is known of the run."""
+        run = self.logic.run
+        self.runView.show(run, self.logic.busy)
+        self.ui.resumeButton.enabled = run is not None and run.resumable and not self.logic.busy
+        self.ui.openButton.enabled = not self.logic.busy
+        self.ui.segmentButton.enabled = run is not None and run.model is not None
+        self.ui.reportButton.enabled = run is not None and (run.folder / "report.html").is_file()
+        if self.logic.busy:
+            self.ui.startButton.text = _("Stop")
+            self.ui.startButton.enabled = True
+            self.ui.startButton.toolTip = _("Stop after this iteration; the run can be resumed.")
+        else:
+            self.ui.startButton.text = _("Start")
+            self.updateStart()
+
+    def onShowChart(self) -> None:
+        chart = self.logic.curves.chart(self.ui.chartComboBox.itemData(self.ui.chartComboBox.currentIndex))
+        if chart is None:
+            self.ui.statusLabel.text = _("There is nothing to draw yet.")
+        else:
+            slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+    def onReport(self) -> None:
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.logic.run.folder / "report.html")))
+
+    def onSegment(self) -> None:
+        """Hand the model over to the segmenting module."""
+        model = self.logic.run.model
+        slicer.util.selectModule("GlobalLocalAlignment")
+        slicer.util.getModuleWidget("GlobalLocalAlignment").ui.modelPathEdit.currentPath = str(model)
+
+
+class GlobalLocalAlignmentTrainingLogic(ScriptedLoadableModuleLogic, SceneTrainer):
+    """Keeps the cases, and trains on them."""
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        SceneTrainer.__init__(self)
+        self.dependencies = Dependencies(_("Global-Local Alignment Training"))
+
+    def getParameterNode(self):
+        return GlobalLocalAlignmentTrainingParameterNode(super().getParameterNode())
+
+
+class GlobalLocalAlignmentTrainingTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer and in the host: what needs neither torch nor a training."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        self.setUp()
+        self.test_casesAreLookedAtAndNamed()
+
+    def test_casesAreLookedAtAndNamed(self) -> None:
+        """A volume without labels is refused as a source and welcome as a target."""
+        import numpy as np
+
+        logic = GlobalLocalAlignmentTrainingLogic()
+        try:
+            values = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+            nodes = [slicer.util.addVolumeFromArray(values, name=name) for name in ("MR", "CT")]
+            logic.addVolumes([nodes[0]], SOURCE)
+            logic.addVolumes([nodes[1]], TARGET)
+            logic.finishLooking()
+            source, target = logic.cases.cases
+            self.assertIn("no segmentation", source.problem)
+            self.assertEqual(target.problem, "")
+        finally:
+            logic.close()
