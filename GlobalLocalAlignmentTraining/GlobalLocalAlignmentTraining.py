@@ -310,9 +310,11 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         start = self.ui.runsButton.directory
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a run"), start)
         if folder:
-            with slicer.util.tryWithErrorDisplay(_("The run cannot be opened.")):
+            try:
                 self.logic.open(Path(folder))
                 self.rememberRun()
+            except RuntimeError as error:
+                self.ui.statusLabel.text = str(error)
 
     def rememberRun(self) -> None:
         """A later Slicer opens this run by itself."""

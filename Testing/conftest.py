@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def tiny_settings(cohorts: Path) -> dict:
         "target": {"images": [cohorts / "target" / "images"]},
     }
     return merge(merge(load_preset("phantom"), TINY), domains)
+
+
+@pytest.fixture(scope="session")
+def tiny_words() -> str:
+    """What makes a training on the preset ``phantom`` a tiny one, as text: one ``section.key=value`` a line."""
+    sections = {section: values for section, values in TINY.items() if section != "labels"}
+    return "\n".join(
+        f"{section}.{name}={json.dumps(value)}"
+        for section, values in sections.items()
+        for name, value in values.items()
+    )
 
 
 @pytest.fixture(scope="session")

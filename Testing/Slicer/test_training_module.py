@@ -1,48 +1,58 @@
-"""The panel of the training module: cases of the scene and of the disk, the training's process, the run it leaves."""
+"""The panel of the training module: cases of the scene, the training's process, the run it leaves."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import qt
 import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, render_phantom
+from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
+from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
 
-MODULE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignmentTraining" / "GlobalLocalAlignmentTraining.py"
-SEGMENTING = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment" / "GlobalLocalAlignment.py"
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = [ROOT / name / f"{name}.py" for name in ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")]
 PATIENCE = 120_000
 
 
 @pytest.fixture
-def panel(slicer_host, tmp_path: Path):
-    """The open panel of the module, with a folder for runs."""
-    slicer_host.load_module(SEGMENTING)
-    slicer_host.load_module(MODULE)
+def panel(slicer_host, tiny_words: str, tmp_path: Path):
+    """The open panel of the module, set to a training of seconds in a folder of the test."""
+    for module in MODULES:
+        slicer_host.load_module(module)
     panel = slicer_host.open_module("GlobalLocalAlignmentTraining")
     panel.ui.runsButton.directory = str(tmp_path)
+    panel.ui.presetComboBox.currentText = "phantom"
+    panel.ui.settingsText.setPlainText(tiny_words)
     return panel
 
 
-def add_phantom(name: str, modality: str, seed: int, labelled: bool):
-    """A small phantom as a volume node, with a segmentation if it is labelled."""
+def add_phantom(name: str, modality: str, seed: int):
+    """A small oblique phantom as a volume node, and its label map (K, J, I)."""
     image, labels = render_phantom("abdomen", modality, seed, (40, 32, 8), (8, 8, 16), oblique=True)
     matrix = slicer.util.vtkMatrixFromArray(image.ijk_to_ras)
     node = slicer.util.addVolumeFromArray(np.ascontiguousarray(image.array.T), ijkToRAS=matrix, name=name)
-    return node, (add_segmentation(node, labels.array.T, PHANTOM_LABELS["abdomen"]) if labelled else None)
+    return node, labels.array.T
 
 
-def add_segmentation(node, labels: np.ndarray, names: dict[int, str]):
+def draw(node, labels: np.ndarray, names: dict[int, str]):
+    """A segmentation of a volume with a segment for each label value."""
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{node.GetName()} drawn")
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
     for value, name in names.items():
         identifier = segmentation.GetSegmentation().AddEmptySegment("", name)
-        slicer.util.updateSegmentBinaryLabelmapFromArray((labels == value).astype(np.uint8), segmentation, identifier, node)
+        inside = (labels == value).astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(inside, segmentation, identifier, node)
     return segmentation
 
 
 def add(panel, role: str, *nodes) -> None:
+    """Add volumes to the table as a user does, and wait until they were looked at."""
     panel.ui.roleComboBox.setCurrentIndex(panel.ui.roleComboBox.findData(role))
     for node in nodes:
         panel.ui.volumesSelector.setCheckState(node, 2)
@@ -50,11 +60,267 @@ def add(panel, role: str, *nodes) -> None:
     panel.logic.finishLooking()
 
 
-def test_grab(panel, slicer_host, tmp_path):
-    sources = [add_phantom(f"MR {n}", "MR", n, True)[0] for n in (1, 2)]
-    targets = [add_phantom(f"CT {n}", "CT", n, False)[0] for n in (3, 4)]
+def add_cohorts(panel) -> tuple[list, list]:
+    """Two labelled MR phantoms and two CT phantoms, in the scene and in the table."""
+    sources = []
+    for seed in (1, 2):
+        node, labels = add_phantom(f"MR {seed}", "MR", seed)
+        draw(node, labels, PHANTOM_LABELS["abdomen"])
+        sources.append(node)
+    targets = [add_phantom(f"CT {seed}", "CT", seed)[0] for seed in (3, 4)]
     add(panel, "source", *sources)
     add(panel, "target", *targets)
-    print([(c.name, c.problem, c.found, c.doubts) for c in panel.logic.cases.cases])
-    print(panel.ui.startButton.toolTip)
-    slicer_host.grab(panel.parent, Path("/tmp/panel.png"), 480)
+    return sources, targets
+
+
+def start(panel, slicer_host) -> None:
+    """Click on Start and wait until the training is under way."""
+    panel.ui.startButton.click()
+    slicer_host.wait_until(lambda: panel.logic.run.ours, PATIENCE)
+
+
+def wait_for_the_end(panel, slicer_host) -> None:
+    slicer_host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+
+
+def states(panel) -> list[str]:
+    table = panel.ui.casesTable
+    return [table.item(row, 3).text() for row in range(table.rowCount)]
+
+
+def test_from_volumes_in_the_scene_to_a_model_that_segments_them(panel, slicer_host, tmp_path: Path):
+    sources, targets = add_cohorts(panel)
+    assert states(panel) == [*2 * ["good; liver, right kidney, left kidney, spleen"], *2 * ["good"]]
+    assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+    start(panel, slicer_host)
+    assert panel.ui.startButton.text == "Stop"
+    inputs = panel.logic.run.inputs
+    wait_for_the_end(panel, slicer_host)
+    run = panel.logic.run
+    assert run.status == "finished", panel.ui.logText.toPlainText()
+    assert panel.ui.startButton.text == "Start" and "has the model" in panel.ui.statusLabel.text
+    assert not inputs.exists()
+    card = readModelCard(run.model)
+    assert [label.name for label in card.labels] == list(PHANTOM_LABELS["abdomen"].values())
+    assert (card.source, card.target) == ("MR", "CT")
+    chart = panel.logic.curves.chart("synthesis losses")
+    assert chart.GetNumberOfPlotSeriesNodes() == 5
+    # over to the segmenting module
+    panel.ui.segmentButton.click()
+    other = slicer.util.getModuleWidget("GlobalLocalAlignment")
+    assert slicer.util.selectedModule() == "GlobalLocalAlignment"
+    other.ui.volumesSelector.setCheckState(targets[0], 2)
+    other.ui.applyButton.click()
+    slicer_host.wait_until(lambda: not other.logic.running, PATIENCE)
+    assert results.findResult(targets[0], results.SEGMENTATION) is not None
+    assert results.findResult(targets[0], results.FEATURE_MASK) is not None
+
+
+def test_what_is_trained_on_is_what_was_drawn(panel, slicer_host):
+    """Label maps are exact under the image, merged and left out as the mapping says, in its order."""
+    from GlobalLocalAlignmentLib.volumes import read_volume
+
+    node, labels = add_phantom("MR", "MR", 1)
+    draw(node, labels, PHANTOM_LABELS["abdomen"])
+    add(panel, "source", node)
+    add(panel, "target", add_phantom("CT", "CT", 3)[0])
+    table = panel.ui.structuresTable
+    for row, name in ((1, "kidney"), (2, "kidney")):
+        table.item(row, 3).setText(name)
+    table.item(0, 0).setCheckState(qt.Qt.Unchecked)
+    table.setCurrentCell(3, 1)
+    panel.ui.upButton.click()
+    panel.ui.upButton.click()
+    assert [structure.name for structure in panel.logic.mapping.structures()] == ["spleen", "kidney"]
+    panel.ui.startButton.click()
+    slicer_host.wait_until(lambda: panel.logic.run.ours, PATIENCE)
+    inputs = panel.logic.run.inputs
+    written = read_volume(inputs / "source" / "labels" / "scene0000.nrrd")
+    image = read_volume(inputs / "source" / "images" / "scene0000.nrrd")
+    expected = np.select([labels == 4, (labels == 2) | (labels == 3)], [1, 2], 0)
+    assert np.array_equal(written.array.T, expected)
+    assert np.allclose(written.ijk_to_ras, image.ijk_to_ras)
+    panel.ui.startButton.click()
+    panel.ui.startButton.click()
+    wait_for_the_end(panel, slicer_host)
+    assert not inputs.exists()
+
+
+def test_each_row_says_what_is_wrong_with_it(panel):
+    good, labels = add_phantom("good", "MR", 1)
+    draw(good, labels, PHANTOM_LABELS["abdomen"])
+    bare, _ = add_phantom("bare", "MR", 2)
+    partial, labels = add_phantom("partial", "MR", 3)
+    draw(partial, np.where(labels == 4, 0, labels), PHANTOM_LABELS["abdomen"])
+    constant = slicer.util.addVolumeFromArray(np.full((4, 5, 6), 7, np.int16), name="constant")
+    hole = slicer.util.addVolumeFromArray(np.full((4, 5, 6), np.nan, np.float32), name="hole")
+    elsewhere, labels = add_phantom("elsewhere", "MR", 4)
+    matrix = slicer.util.vtkMatrixFromArray(np.diag([1.0, 1, 1, 1]))
+    far = slicer.util.addVolumeFromArray(labels.astype(np.uint8), matrix, "far", "vtkMRMLLabelMapVolumeNode")
+    add(panel, "source", good, bare, partial, elsewhere)
+    panel.logic.cases.cases[3].labelsId = far.GetID()
+    panel.logic.look(panel.logic.cases.cases[3])
+    add(panel, "target", constant, hole)
+    told = states(panel)
+    assert told[0].startswith("good; liver")
+    assert "no segmentation and no labelmap" in told[1]
+    assert told[2].endswith("without spleen; empty: spleen")
+    assert "far has another geometry" in told[3]
+    assert told[4] == "has the same value everywhere"
+    assert "not numbers" in told[5]
+    assert panel.ui.startButton.toolTip.startswith("bare: has no segmentation")
+    assert "3 more have problems" in panel.ui.startButton.toolTip
+
+
+def test_a_labelmap_is_found_by_its_grid_and_named_by_its_colours(panel):
+    node, labels = add_phantom("MR", "MR", 1)
+    matrix = results.ijkToRas(node)
+    labelmap = slicer.util.addVolumeFromArray(
+        labels.astype(np.uint8), slicer.util.vtkMatrixFromArray(matrix), "MR labels", "vtkMRMLLabelMapVolumeNode"
+    )
+    labelmap.CreateDefaultDisplayNodes()
+    colors = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode")
+    colors.SetTypeToUser()
+    colors.SetNumberOfColors(5)
+    for value, name in {0: "background", 1: "Liver", 2: "2", 3: "left_kidney", 4: "spleen"}.items():
+        colors.SetColor(value, name, 0.2 * value, 0.5, 0.5, 1.0)
+    labelmap.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    add(panel, "source", node)
+    (case,) = panel.logic.cases.cases
+    assert case.labelsId == labelmap.GetID()
+    assert [(found.name, found.value) for found in case.found] == [
+        *(("Liver", None), ("", 2), ("left_kidney", None), ("spleen", None))
+    ]
+    assert panel.logic.mapping.values()["left kidney"] == panel.logic.mapping.values()["spleen"] - 1
+
+
+def test_volumes_of_a_folder_are_checked_together(panel, slicer_host):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    inside, outside = add_phantom("inside", "CT", 1)[0], add_phantom("outside", "CT", 2)[0]
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Patient Ä")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(inside), folder)
+    panel.enter()
+    index = panel.ui.folderComboBox.findText("Patient Ä")
+    panel.ui.folderComboBox.setCurrentIndex(index)
+    panel.ui.folderComboBox.activated.emit(index)
+    assert panel.ui.volumesSelector.checkedNodes() == (inside,)
+    panel.ui.roleComboBox.setCurrentIndex(1)
+    panel.ui.addVolumesButton.click()
+    panel.logic.finishLooking()
+    assert [case.name for case in panel.logic.cases.ofRole("target")] == ["inside"]
+    assert outside.GetScene() is not None
+
+
+def test_a_removed_volume_takes_its_row_along_and_a_removed_segmentation_is_missed(panel):
+    sources, targets = add_cohorts(panel)
+    slicer.mrmlScene.RemoveNode(targets[0])
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("MR 1 drawn"))
+    panel.logic.finishLooking()
+    assert [case.name for case in panel.logic.cases.cases] == ["MR 1", "MR 2", "CT 4"]
+    assert "no segmentation" in states(panel)[0]
+    assert not panel.ui.startButton.enabled
+
+
+def test_stop_is_clean_and_resume_goes_on(panel, slicer_host, tiny_words: str):
+    add_cohorts(panel)
+    panel.ui.settingsText.setPlainText(tiny_words.replace("synthesis.iterations=6", "synthesis.iterations=400"))
+    start(panel, slicer_host)
+    slicer_host.wait_until(lambda: panel.logic.run.state.iteration >= 4, PATIENCE)
+    panel.ui.startButton.click()
+    assert "Stopping" in panel.ui.statusLabel.text
+    wait_for_the_end(panel, slicer_host)
+    assert panel.logic.run.status == "stopped" and panel.ui.resumeButton.enabled
+    assert "can be resumed" in panel.ui.statusLabel.text
+    reached = panel.logic.run.state.iteration
+    panel.ui.resumeButton.click()
+    slicer_host.wait_until(
+        lambda: panel.logic.run.status == "running" and panel.logic.run.state.iteration > reached, PATIENCE
+    )
+    panel.ui.startButton.click()
+    wait_for_the_end(panel, slicer_host)
+    assert panel.logic.run.status == "stopped"
+
+
+def test_closing_the_scene_leaves_a_training_that_has_its_files_alone(panel, slicer_host):
+    add_cohorts(panel)
+    start(panel, slicer_host)
+    slicer.mrmlScene.Clear(0)
+    assert panel.logic.cases.cases == []
+    wait_for_the_end(panel, slicer_host)
+    assert panel.logic.run.status == "finished"
+
+
+def test_a_training_that_is_left_is_found_again_and_finishes_without_slicer(panel, slicer_host, tiny_words: str):
+    add_cohorts(panel)
+    panel.ui.settingsText.setPlainText(tiny_words.replace("synthesis.iterations=6", "synthesis.iterations=100"))
+    start(panel, slicer_host)
+    slicer_host.wait_until(lambda: panel.logic.run.state.stage == "synthesis", PATIENCE)
+    folder = panel.logic.run.folder
+    slicer_host.answers.give(qt.QMessageBox.Yes)
+    guard = CloseGuard(lambda: panel.logic.trainsHere, panel.logic.stop)
+    assert not guard.eventFilter(None, qt.QEvent(qt.QEvent.Close))
+    # the module is unloaded and loaded again, as in another session with the same settings
+    remembered = slicer.app.settings().value("GlobalLocalAlignmentTraining/Run")
+    slicer_host.unload_module("GlobalLocalAlignmentTraining")
+    slicer_host.load_module(MODULES[1])
+    later = slicer_host.open_module("GlobalLocalAlignmentTraining")
+    assert later.logic.run.folder == folder == Path(remembered)
+    slicer_host.wait_until(lambda: later.logic.run.status == "finished", PATIENCE)
+    assert not later.logic.run.ours and later.ui.segmentButton.enabled
+    assert later.logic.curves.chart("segmentation losses") is not None
+
+
+@pytest.mark.parametrize(("answer", "stays", "stops"), [("Cancel", True, False), ("No", False, True)])
+def test_closing_slicer_asks_while_a_training_runs(panel, slicer_host, answer: str, stays: bool, stops: bool):
+    asked = []
+    guard = CloseGuard(lambda: True, lambda: asked.append("stop"))
+    window = qt.QWidget()
+    guard.guard(window)
+    slicer_host.answers.give(getattr(qt.QMessageBox, answer))
+    window.show()
+    assert window.close() is not stays
+    assert asked == (["stop"] if stops else [])
+    guard.release()
+    assert window.close()
+
+
+def test_a_run_that_failed_says_why_and_the_next_one_can_start(panel, slicer_host):
+    add_cohorts(panel)
+    panel.ui.settingsText.setPlainText("synthesis.iteration=3")
+    start(panel, slicer_host)
+    wait_for_the_end(panel, slicer_host)
+    assert "synthesis.iteration" in panel.ui.statusLabel.text and "does not exist" in panel.ui.statusLabel.text
+    assert panel.ui.startButton.enabled and not panel.ui.resumeButton.enabled
+
+
+def test_a_folder_that_is_there_is_not_trained_over(panel, tmp_path: Path):
+    add_cohorts(panel)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    panel.ui.runNameEdit.text = "mine"
+    assert "mine is there already" in panel.ui.startButton.toolTip and not panel.ui.startButton.enabled
+    panel.suggestName()
+    assert panel.ui.startButton.enabled
+
+
+def test_a_run_of_a_newer_version_is_shown_with_a_warning(panel, slicer_host, tmp_path: Path):
+    run = tmp_path / "newer"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    line = {"schema": 99, "time": 0, "event": "stopped", "stage": "synthesis", "iteration": 5}
+    (run / "events.jsonl").write_text(json.dumps(line) + "\n")
+    slicer_host.answers.give(str(run))
+    panel.ui.openButton.click()
+    slicer_host.wait_until(lambda: panel.logic.run.status == "stopped")
+    assert "newer version" in panel.ui.statusLabel.text
+
+
+def test_a_folder_without_a_run_is_not_opened(panel, slicer_host, tmp_path: Path):
+    slicer_host.answers.give(str(tmp_path))
+    panel.ui.openButton.click()
+    assert "holds no run" in panel.ui.statusLabel.text
+    assert panel.logic.run is None
+
+
+def test_the_modules_own_tests_pass(panel):
+    slicer.selfTests["GlobalLocalAlignmentTraining"]()
