@@ -1,0 +1,74 @@
+"""Mapping of what cases call their structures to what a model learns."""
+
+from __future__ import annotations
+
+from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def mapping_of(*cases: list[Found]) -> StructureMapping:
+    mapping = StructureMapping()
+    mapping.update(cases)
+    return mapping
+
+
+def test_names_that_differ_in_case_and_separators_are_one_structure():
+    mapping = mapping_of([Found("Left_Kidney")], [Found("left kidney")], [Found("LEFT-KIDNEY")])
+    (row,) = mapping.rows
+    assert (row.learntAs, row.cases) == ("Left_Kidney", 3)
+
+
+def test_rows_of_one_name_are_merged_and_keep_the_first_colour_and_a_terminology():
+    mapping = mapping_of([Found("RK", color=(1, 2, 3)), Found("LK", terminology="codes"), Found("liver")])
+    for row in mapping.rows[:2]:
+        row.learntAs = "kidney"
+    kidney, liver = mapping.structures()
+    assert (kidney.value, kidney.name, kidney.color, kidney.terminology) == (1, "kidney", (1, 2, 3), "codes")
+    assert kidney.setting() == {"value": 1, "name": "kidney", "color": [1, 2, 3], "terminology": "codes"}
+    assert mapping.values() == {"rk": 1, "lk": 1, "liver": liver.value}
+
+
+def test_what_is_not_used_is_background():
+    mapping = mapping_of([Found("liver"), Found("table")])
+    mapping.rows[0].used = False
+    assert mapping.values() == {"liver": 0, "table": 1}
+
+
+def test_what_the_user_said_survives_cases_that_come_and_go():
+    mapping = mapping_of([Found("liver"), Found("spleen")])
+    mapping.rows[1].learntAs = "Milz"
+    mapping.move(1, -1)
+    mapping.update([[Found("spleen"), Found("aorta")], [Found("spleen")]])
+    assert [(row.learntAs, row.cases) for row in mapping.rows] == [("Milz", 2), ("aorta", 1)]
+
+
+def test_a_move_ends_at_the_first_and_the_last_row():
+    mapping = mapping_of([Found("a"), Found("b"), Found("c")])
+    assert mapping.move(0, -1) == 0
+    assert mapping.move(0, 7) == 2
+    assert [row.learntAs for row in mapping.rows] == ["b", "c", "a"]
+
+
+def test_values_of_files_come_in_the_order_of_the_values_and_are_named_after_them():
+    mapping = mapping_of([Found("", 7), Found("", 2)])
+    assert [row.learntAs for row in mapping.rows] == ["label 2", "label 7"]
+
+
+@given(
+    values=st.lists(st.integers(1, 40), unique=True, max_size=12),
+    names=st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8),
+    learnt=st.lists(st.sampled_from(["one", "two", "three", ""]), min_size=20, max_size=20),
+)
+def test_files_and_scene_become_the_same_values_whatever_the_files_use(
+    values: list[int], names: list[str], learnt: list[str]
+):
+    mapping = mapping_of([*(Found("", value) for value in values), *map(Found, names)])
+    for row, name in zip(mapping.rows, learnt, strict=False):
+        row.learntAs = name
+    file_mapping, written = mapping.fileMapping()
+    becomes = mapping.values()
+    for value in values:
+        assert file_mapping.get(value, value) == becomes[f"value {value}"]
+    for structure in mapping.structures():
+        assert file_mapping.get(written[structure.value], written[structure.value]) == structure.value

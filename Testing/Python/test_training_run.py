@@ -1,0 +1,113 @@
+"""A training as the scene side sees it: begun, left, found interrupted; what it leaves in temporary folders."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from GlobalLocalAlignmentSlicerLib.trainingrun import INPUTS_PREFIX, TrainingRun, inputsOf
+
+
+class Timers:
+    """Timers that run when a test says so."""
+
+    def __init__(self) -> None:
+        self.functions: list = []
+
+    def start(self, function, milliseconds: int):
+        self.functions.append(function)
+        return lambda: self.functions.remove(function) if function in self.functions else None
+
+    def tick(self) -> None:
+        for function in list(self.functions):
+            function()
+
+
+def write_run(folder: Path, *events: dict, configuration: dict | None = None) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(configuration or {}))
+    lines = [json.dumps({"schema": 1, "time": 0, "stage": "synthesis"} | event) for event in events]
+    (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+def watched(folder: Path, alive: bool | None) -> tuple[TrainingRun, Timers, list[str]]:
+    timers, told = Timers(), []
+    run = TrainingRun(
+        folder, lambda: None, told.append, lambda: told.append("ended"), timers.start, isTrained=lambda folder: alive
+    )
+    run.watch()
+    timers.tick()
+    timers.tick()
+    return run, timers, told
+
+
+RUNNING = {"event": "progress", "iteration": 4, "of": 9, "values": {}}
+
+
+@pytest.mark.parametrize(
+    ("alive", "status", "resumable"), [(True, "running", False), (False, "interrupted", True), (None, "running", False)]
+)
+def test_a_run_that_says_it_runs_is_interrupted_where_nobody_trains_it(
+    tmp_path: Path, alive: bool | None, status: str, resumable: bool
+):
+    write_run(tmp_path / "run", {"event": "run_started"}, RUNNING)
+    run, timers, told = watched(tmp_path / "run", alive)
+    assert (run.status, run.resumable) == (status, resumable)
+    assert told == (["ended"] if alive is False else [])
+    assert bool(timers.functions) is (alive is not False)
+
+
+def test_a_run_that_is_over_is_read_to_its_end_and_watched_no_longer(tmp_path: Path):
+    write_run(tmp_path / "run", *({**RUNNING, "iteration": n} for n in range(1200)), {"event": "run_finished"})
+    run, timers, told = watched(tmp_path / "run", False)
+    for _ in range(4):
+        timers.tick()
+    assert run.status == "finished" and told == ["ended"] and timers.functions == []
+
+
+def test_a_run_that_is_watched_is_stopped_through_its_folder(tmp_path: Path):
+    write_run(tmp_path / "run", RUNNING)
+    run, _, _ = watched(tmp_path / "run", True)
+    run.stop()
+    assert (tmp_path / "run" / "stop").is_file() and run.status == "stopping"
+
+
+def test_a_process_that_cannot_be_started_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run = TrainingRun(
+        tmp_path / "run", lambda: None, print, lambda: None, Timers().start, python=str(tmp_path / "no python")
+    )
+    inputs = run.prepareInputs()
+    with pytest.raises(OSError, match="no python"):
+        run.begin(["--config", "x"])
+    assert not inputs.exists() and not run.ours
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_an_earlier_session_are_removed_once_the_run_has_its_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{INPUTS_PREFIX}abc"
+    (left / "source" / "images").mkdir(parents=True)
+    settings = {"source": {"images": [str(left / "source" / "images"), str(tmp_path / "mine" / "images")]}}
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    write_run(tmp_path / "run", {"event": "run_started", "stage": "prepare"}, configuration=settings)
+    watched(tmp_path / "run", True)
+    assert left.is_dir()
+    write_run(tmp_path / "run", {"event": "run_started", "stage": "prepare"}, RUNNING, configuration=settings)
+    watched(tmp_path / "run", True)
+    assert not left.exists()
+    assert (tmp_path / "mine" / "images").is_dir()
+
+
+def test_no_folder_but_those_made_here_is_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    places = [
+        tmp_path / "elsewhere" / f"{INPUTS_PREFIX}x" / "source" / "images",
+        tmp_path / "data" / "source" / "images",
+        tmp_path / f"{INPUTS_PREFIX}x" / ".." / "source" / "images",
+    ]
+    assert inputsOf({"source": {"images": [str(place) for place in places]}, "target": None}) == set()
