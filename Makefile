@@ -18,11 +18,12 @@ BENCHMARKS := prediction_time memory training_time
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint benchmark clean
+.PHONY: help demo test lint screenshots benchmark clean
 help:
 	@echo "make demo       train, segment and evaluate on phantoms; the report is demo/report.html"
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
+	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
 	@echo "make benchmark  time and memory of trainings and predictions; DATA=FOLDER has real volumes in ct and mr"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
@@ -36,6 +37,9 @@ test: lint $(HOST_READY)
 lint: $(READY)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+screenshots: demo $(HOST_READY)
+	QT_QPA_PLATFORM=offscreen $(BIN)/python Screenshots/draw_screenshots.py --demo demo
 
 benchmark: $(READY)
 	@test -d "$(DATA)/ct" || { echo "$(DATA) holds no folder ct: make DATA=FOLDER benchmark" >&2; exit 1; }
