@@ -17,7 +17,8 @@ from lightning_fabric import Fabric
 
 from .. import __version__
 from ..bundle import DomainCard, load_bundle, make_card, save_bundle
-from ..cohort import Cohort, build_store, check_cohort
+from ..checking import VALIDATION, check_role
+from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError, StopRequested
@@ -32,7 +33,6 @@ from .validation import slice_validation
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
-VALIDATION = "validation"
 SAME_MODALITY = " (target)"
 """Added to the name of the target's modality where it is that of the source."""
 
@@ -352,12 +352,10 @@ def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesi
 def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
     cohorts = {}
     for role in _roles(configuration):
-        domain, labels = getattr(configuration, role), None if role == "target" else configuration.labels
-        if role == VALIDATION:
-            # whatever their values suggest, these are target cases
-            of_target = {"modality": cohorts["target"].modality, "intensity": cohorts["target"].intensity}
-            domain = domain.model_copy(update=of_target)
-        cohorts[role] = check_cohort(domain, role, labels, configuration.intensity_by_modality, _case_progress(events))
+        progress = _case_progress(events)
+        cohorts[role] = check_role(
+            configuration, role, cohorts, lambda finding, report=progress: report(finding.number, finding.of)
+        )
     return cohorts
 
 
