@@ -55,13 +55,14 @@ def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str,
         raise InputError("images", "hold no case", "name a folder with volumes")
     missing = [name for name in images if name not in labelmaps]
     if missing:
-        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            images[missing[0]],
-            f"has no label map for case {missing[0]}{rest}",
-            f"add label_{missing[0]} or exclude the case",
-        )
+        raise without_labelmap(missing[0], images[missing[0]], len(missing) - 1)
     return {name: (path, labelmaps[name]) for name, path in images.items()}
+
+
+def without_labelmap(name: str, image: Path, more: int = 0) -> InputError:
+    """The error of a case, and so many more, that should have a label map and has none."""
+    rest = f" and {more} more" if more else ""
+    return InputError(image, f"has no label map for case {name}{rest}", f"add label_{name} or exclude the case")
 
 
 def case_name(path: Path) -> str:

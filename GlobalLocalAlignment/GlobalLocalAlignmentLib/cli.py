@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
-from .console import Display, JsonLines, score_table
+from .console import Display, JsonLines, score_table, text_table
 from .errors import ExitCode, InputError, StopRequested
 
 UsageError = typer.BadParameter.__base__
@@ -31,6 +31,13 @@ errors = Console(stderr=True, highlight=False)
 watched_by_program = False
 """Whether progress goes out as JSON lines; ``--events`` sets it."""
 
+PresetOption = Annotated[str | None, typer.Option(help=f"Settings to start from: {', '.join(preset_names())}.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="JSON or YAML file with settings, over the preset.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over everything else.")]
+SourceImagesOption = Annotated[list[Path] | None, typer.Option(help="Labelled images: folder or files.")]
+TargetImagesOption = Annotated[list[Path] | None, typer.Option(help="Images of the other modality.")]
+ValidationImagesOption = Annotated[list[Path] | None, typer.Option(help="Target images to watch Dice on.")]
+LabelsOption = Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 ModelOption = Annotated[Path, typer.Option("--model", "-m", help="model.safetensors of a training run.")]
 InputOption = Annotated[list[Path], typer.Option("--input", "-i", help="Volume, folder or DICOM series; repeatable.")]
@@ -54,14 +61,14 @@ def common(
 @app.command()
 def train(
     output: OutputOption,
-    preset: Annotated[str | None, typer.Option(help=f"Settings to start from: {', '.join(preset_names())}.")] = None,
-    config: Annotated[Path | None, typer.Option(help="JSON or YAML file with settings, over the preset.")] = None,
-    source_images: Annotated[list[Path] | None, typer.Option(help="Labelled images: folder or files.")] = None,
-    source_labels: Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")] = None,
-    target_images: Annotated[list[Path] | None, typer.Option(help="Images of the other modality.")] = None,
-    validation_images: Annotated[list[Path] | None, typer.Option(help="Target images to watch Dice on.")] = None,
-    validation_labels: Annotated[list[Path] | None, typer.Option(help="Their labelmaps.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over everything else.")] = None,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    source_images: SourceImagesOption = None,
+    source_labels: LabelsOption = None,
+    target_images: TargetImagesOption = None,
+    validation_images: ValidationImagesOption = None,
+    validation_labels: LabelsOption = None,
+    set_: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
@@ -80,12 +87,7 @@ def train(
     ):
         raise InputError("--resume", "goes on with the settings of the run", "leave the other options out")
     if not resume:
-        options: dict[str, Any] = {
-            role: {
-                key: list(map(str, paths)) for key, paths in zip(("images", "labelmaps"), pair, strict=True) if paths
-            }
-            for role, pair in volumes.items()
-        }
+        options = _volume_options(volumes)
         options["training"] = {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
         settings = gather(preset, config, options, set_ or [])
     with _display() as display, CleanStop() as stop:
@@ -98,6 +100,31 @@ def train(
 
     report = write_report(output)
     console.print(f"model   {output / 'model.safetensors'}\nreport  {report}", markup=False)
+
+
+@app.command()
+def check(
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    source_images: SourceImagesOption = None,
+    source_labels: LabelsOption = None,
+    target_images: TargetImagesOption = None,
+    validation_images: ValidationImagesOption = None,
+    validation_labels: LabelsOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Read every case of a training and say what is wrong with it; trains nothing, writes nothing."""
+    from .checking import check_cases, cohort_rows
+
+    volumes = {
+        "source": (source_images, source_labels),
+        "target": (target_images, None),
+        "validation": (validation_images, validation_labels),
+    }
+    settings = gather(preset, config, _volume_options(volumes), set_ or [])
+    with _display() as display:
+        cohorts = check_cases(settings, _events(display))
+    console.print(text_table(("role", "cases", "modality", "structures"), cohort_rows(cohorts, settings.labels)))
 
 
 @app.command()
@@ -224,6 +251,14 @@ def gather(preset: str | None, config: Path | None, options: dict[str, Any], cha
     base = load_preset(name) if name else {}
     settings = merge(merge(merge(base, from_file), options), assignments(changes))
     return configuration(settings)
+
+
+def _volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | None]]) -> dict[str, Any]:
+    """Settings for the images and labelmaps of each role, where they are given."""
+    return {
+        role: {key: list(map(str, paths)) for key, paths in zip(("images", "labelmaps"), pair, strict=True) if paths}
+        for role, pair in volumes.items()
+    }
 
 
 def print_scores(scores: dict[str, list], summarize: Callable) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .cases import find_volumes, pair_cases
+from .cases import find_volumes, without_labelmap
 from .config import Domain, Intensity, Label, Plane
 from .errors import ErrorCollector, InputError
 from .preprocessing import guess_modality, intensity_limits, is_eight_bit_export
@@ -20,16 +20,43 @@ from .volumes import Volume, check_same_geometry, read_labelmap, read_volume
 BLANK_DEVIATION = 1e-3
 """A slice whose scaled values spread less than this shows nothing and teaches nothing."""
 
-OnCase = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class Case:
-    """Files of one case; ``labelmap`` is None in a domain without labels."""
+    """Files of one case; ``labelmap`` is None in a domain without labels, or where it is missing."""
 
     name: str
     image: Path
     labelmap: Path | None = None
+
+
+@dataclass
+class CaseFinding:
+    """What the check of one case has found, as far as it came.
+
+    Attributes:
+        role: domain of the case.
+        name: of the case.
+        number: of the case in its domain, counted from 1.
+        of: cases of the domain.
+        message: what is wrong, in one line; empty for a case that can be used.
+        modality: guess from its values alone, empty while the image could not be read.
+        eight_bit: whether it is an 8-bit export.
+        values: label values that occur, after mapping, background left out.
+    """
+
+    role: str
+    name: str
+    number: int
+    of: int
+    message: str = ""
+    modality: str = ""
+    eight_bit: bool = False
+    values: set[int] = field(default_factory=set)
+
+
+OnFinding = Callable[[CaseFinding], None]
+OnCut = Callable[[int, int], None]
 
 
 @dataclass
@@ -55,7 +82,7 @@ def select_cases(domain: Domain, role: str, labelled: bool) -> list[Case]:
     """Cases that the domain's folders hold and its ``include`` and ``exclude`` leave.
 
     Raises:
-        InputError: no case, a case without its label, or a chosen case that does not exist.
+        InputError: no case, no label map at all, or a chosen case that does not exist.
     """
     if not domain.images:
         raise InputError(f"{role} images", "are not given", f"name a folder with --{role}-images")
@@ -75,8 +102,8 @@ def select_cases(domain: Domain, role: str, labelled: bool) -> list[Case]:
         return [Case(name, path) for name, path in chosen.items()]
     if not domain.labelmaps:
         raise InputError(f"{role} labels", "are not given", f"name a folder with --{role}-labels")
-    pairs = pair_cases(chosen, find_volumes(domain.labelmaps, "labelmap"))
-    return [Case(name, *paths) for name, paths in pairs.items()]
+    labelmaps = find_volumes(domain.labelmaps, "labelmap")
+    return [Case(name, path, labelmaps.get(name)) for name, path in chosen.items()]
 
 
 def check_cohort(
@@ -84,7 +111,7 @@ def check_cohort(
     role: str,
     labels: list[Label] | None,
     intensities: dict[str, Intensity],
-    on_case: OnCase = lambda done, of: None,
+    on_case: OnFinding = lambda finding: None,
 ) -> Cohort:
     """Read every case once and check it, so that no training starts on data that cannot be used.
 
@@ -93,25 +120,23 @@ def check_cohort(
         role: ``source``, ``target``, ``validation`` or ``test``; every structure must occur in ``source``.
         labels: structures of the labelmaps, an empty list to accept every value, None for a domain without labels.
         intensities: rule of each modality.
-        on_case: called with the number of cases done and their number.
+        on_case: called with what was found of each case, right or wrong.
 
     Raises:
-        InputError: everything that is wrong with any case, one line each.
+        InputError: everything that is wrong with any case, one line each; where all are right, what is wrong with
+            them as a whole.
     """
     cases = select_cases(domain, role, labels is not None)
-    collector, votes, values, exports = ErrorCollector(), Counter(), set(), 0
-    for index, case in enumerate(cases):
+    collector, findings = ErrorCollector(), []
+    for number, case in enumerate(cases, start=1):
+        finding, before = CaseFinding(role, case.name, number, len(cases)), len(collector.errors)
         with collector:
-            volume = read_volume(case.image)
-            guess = guess_modality(volume.array)
-            votes[guess] += 1
-            exports += is_eight_bit_export(volume.array)
-            modality = guess if domain.modality == "automatic" else domain.modality
-            _refuse_blank(volume, case.image, role, domain.intensity or intensities.get(modality))
-            if case.labelmap is not None:
-                values |= _check_labelmap(volume, case.labelmap, role, domain, labels)
-        on_case(index + 1, len(cases))
+            _check_case(case, domain, labels, intensities, finding)
+        finding.message = " ".join(map(str, collector.errors[before:]))
+        findings.append(finding)
+        on_case(finding)
     collector.raise_all()
+    values = set().union(*(finding.values for finding in findings))
     # a class that is watched or tested for may be missing there, one that is to be learnt may not
     missing = [label.name for label in labels or [] if label.value not in values and role == "source"]
     if missing:
@@ -122,9 +147,30 @@ def check_cohort(
         )
     if labels is not None and not values:
         raise InputError(f"{role} labels", "hold background alone", "name labelmaps in which structures are drawn")
+    votes = Counter(finding.modality for finding in findings)
     modality = votes.most_common(1)[0][0] if domain.modality == "automatic" else domain.modality
     rule = _rule(domain, modality, role, intensities)
+    exports = sum(finding.eight_bit for finding in findings)
     return Cohort(cases, modality, rule, values, eight_bit=exports > len(cases) / 2)
+
+
+def _check_case(
+    case: Case, domain: Domain, labels: list[Label] | None, intensities: dict[str, Intensity], finding: CaseFinding
+) -> None:
+    """Read one case and write down what is found; raise InputError at the first thing that is wrong.
+
+    A function of its own, so that its volumes are gone before the next ones are read.
+    """
+    if labels is not None and case.labelmap is None:
+        raise without_labelmap(case.name, case.image)
+    volume = read_volume(case.image)
+    finding.modality = guess_modality(volume.array)
+    finding.eight_bit = is_eight_bit_export(volume.array)
+    modality = finding.modality if domain.modality == "automatic" else domain.modality
+    _refuse_blank(volume, case.image, finding.role, domain.intensity or intensities.get(modality))
+    if case.labelmap is not None:
+        finding.values = _label_values(volume, case.labelmap, domain)
+        _refuse_unknown(finding.values, case.labelmap, finding.role, labels)
 
 
 def _refuse_blank(volume: Volume, path: Path, role: str, rule: Intensity | None) -> None:
@@ -140,18 +186,22 @@ def _refuse_blank(volume: Volume, path: Path, role: str, rule: Intensity | None)
         )
 
 
-def _check_labelmap(volume: Volume, path: Path, role: str, domain: Domain, labels: list[Label]) -> set[int]:
+def _label_values(volume: Volume, path: Path, domain: Domain) -> set[int]:
     labelmap = read_labelmap(path)
     check_same_geometry(volume, labelmap)
-    found = {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
-    unknown = sorted(found - {label.value for label in labels}) if labels else [v for v in found if not 0 < v < 255]
+    return {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
+
+
+def _refuse_unknown(found: set[int], path: Path, role: str, labels: list[Label]) -> None:
+    """Raise InputError if a value belongs to no structure; without structures, if it cannot become one."""
+    known = {label.value for label in labels} or set(range(1, 255))
+    unknown = sorted(found - known)
     if unknown:
         raise InputError(
             path,
             f"holds label value {unknown[0]}, which no label or mapping knows",
             f"add it to labels or map it, for example --set {role}.label_mapping={{{unknown[0]}: 0}}",
         )
-    return found
 
 
 def _rule(domain: Domain, modality: str, role: str, intensities: dict[str, Intensity]) -> Intensity:
@@ -171,7 +221,7 @@ def build_store(
     domain: Domain,
     plane: Plane,
     labels: list[Label],
-    on_case: OnCase = lambda done, of: None,
+    on_case: OnCut = lambda done, of: None,
 ) -> SliceStore:
     """Cut all cases of a cohort into the slices of a store, one volume in memory at a time.
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -98,6 +99,15 @@ def _note(entry: dict[str, Any]) -> str:
     rate = entry["rate"]
     speed = f"{rate:.2f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
     return f"{speed}, {duration(entry['seconds_left'])} left"
+
+
+def text_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    """Table of words, a row for each tuple."""
+    table = Table(*columns)
+    for row in rows:
+        # what a user named may look like markup
+        table.add_row(*map(escape, row))
+    return table
 
 
 def score_table(title: str, rows: dict[str, dict[str, float]], columns: list[str]) -> Table:

@@ -53,7 +53,11 @@ class ErrorCollector:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, InputError):
             return False
-        self.errors += error.errors if isinstance(error, InputErrors) else [error]
+        found = error.errors if isinstance(error, InputErrors) else [error]
+        for single in found:
+            # the frames of a traceback hold the volume that could not be used, and there may be many of them
+            single.__traceback__ = single.__cause__ = single.__context__ = None
+        self.errors += found
         return True
 
     def raise_all(self) -> None:

@@ -1,12 +1,15 @@
 """What a run says about itself: ``events.jsonl``, ``metrics.csv``, ``log.txt`` and whoever listens.
 
 Schema 1, one JSON object a line: ``schema``, ``time`` (seconds since 1970), ``event``, ``stage``, and, where they make
-sense, ``iteration`` and ``of``. Events:
+sense, ``iteration``, ``of`` and ``role`` (source, target or validation). Later versions may add events and fields to
+this schema. Events:
 
 ================  ==================================================================================
 run_started       version, preset, device, precision, threads, resumed
 stage_started     of
 progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
+case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
+                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
 validation        iteration, values {structure: Dice}, mean
 preview           iteration, file
 checkpoint        iteration, file
@@ -87,9 +90,9 @@ def describe(entry: dict[str, Any]) -> str:
         parts.append(f"{entry['iteration']}" + (f" of {entry['of']}" if "of" in entry else ""))
     if entry.get("rate"):
         parts.append(f"{entry['rate']:.2f} a second, {duration(entry.get('seconds_left'))} left")
-    if entry.get("values"):
+    if entry.get("values") and isinstance(entry["values"], dict):
         parts.append(" ".join(f"{name} {value:.4g}" for name, value in entry["values"].items() if value is not None))
-    parts += [str(entry[name]) for name in ("message", "file", "model") if name in entry]
+    parts += [str(entry[name]) for name in ("role", "name", "message", "file", "model") if entry.get(name)]
     if "seconds" in entry:
         parts.append(f"after {duration(entry['seconds'])}")
     return ", ".join(parts)

@@ -17,7 +17,8 @@ from lightning_fabric import Fabric
 
 from .. import __version__
 from ..bundle import DomainCard, load_bundle, make_card, save_bundle
-from ..cohort import Cohort, build_store, check_cohort
+from ..checking import VALIDATION, check_role
+from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError, StopRequested
@@ -25,6 +26,7 @@ from ..networks import SynthesisNetwork
 from ..slicestore import CaseSlices, SliceStore
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
+from .lock import LOCK_NAME, OWNER_NAME, RunLock
 from .segmentation import SegmentationNetworks, SegmentationStage, Validate
 from .slicewise import segmentation_panel
 from .synthesis import SOURCE, TARGET, SynthesisStage, translation_panel
@@ -32,42 +34,46 @@ from .validation import slice_validation
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
-VALIDATION = "validation"
 SAME_MODALITY = " (target)"
 """Added to the name of the target's modality where it is that of the source."""
 
+NO_LOCKS = "the run folder cannot be locked here; see that no other process trains this run"
 LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 
 
-def start_run(folder: Path, configuration: Configuration) -> None:
-    """Make the folder of a new run and write its configuration.
+def start_run(folder: Path, configuration: Configuration, lock: RunLock) -> None:
+    """Make the folder of a new run, lock it and write its configuration.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or another process has started a run in it by now.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        # to read all cases took a while, in which another process may have come to its end here
+        refuse_used_folder(folder)
         _write_json(folder / CONFIGURATION_NAME, configuration.dump())
     except OSError as error:
         raise InputError(folder, f"cannot be written ({error.strerror})", "choose another --output") from error
 
 
 def refuse_used_folder(folder: Path) -> None:
-    """Raise InputError if the folder holds another run or other files."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise InputError if the folder holds another run or other files; what is left of a lock does not count."""
+    if folder.exists() and (
+        not folder.is_dir() or any(entry.name not in (LOCK_NAME, OWNER_NAME) for entry in folder.iterdir())
+    ):
         what = "holds another run" if (folder / CONFIGURATION_NAME).exists() else "is not an empty folder"
         raise InputError(folder, what, "choose another --output, or --resume to go on with a run")
 
 
-def resume_run(folder: Path) -> Configuration:
-    """Configuration of an earlier run, which is no longer asked to stop.
+def resumed_configuration(folder: Path) -> Configuration:
+    """Configuration of an earlier run.
 
     Raises:
         InputError: there is no run in the folder.
     """
     if not (folder / CONFIGURATION_NAME).is_file():
         raise InputError(folder, "holds no run to resume", "leave out --resume to start one")
-    (folder / STOP_NAME).unlink(missing_ok=True)
     return read_configuration(folder)
 
 
@@ -89,31 +95,42 @@ def train(
         the model file.
 
     Raises:
-        InputError: the input cannot be used.
+        InputError: the input cannot be used, or another process trains the run.
         StopRequested: stopped cleanly; the run can be resumed.
     """
-    resumed, cohorts = configuration is None, None
+    resumed = configuration is None
     if resumed:
-        configuration = resume_run(folder)
+        configuration = resumed_configuration(folder)
     device = resolve_device(configuration.training.device)
     precision = resolve_precision(configuration.training.precision, device)
     fabric = make_fabric(device, precision)
     fabric.launch()
-    if not resumed:
-        configuration, cohorts = _begin(folder, configuration, fabric, listeners)
-    events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
-    started = time.monotonic()
+    lock = RunLock(folder)
+    try:
+        configuration, cohorts = _begin(folder, configuration, resumed, lock, fabric, listeners)
+        events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
+        context = RunContext(folder, configuration, fabric, events, stop_asked)
+        return _train(context, cohorts, precision, resumed, locked=lock.held)
+    finally:
+        lock.release()
+
+
+def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: str, resumed: bool, locked: bool) -> Path:
+    """The run itself, with the events that begin and end it."""
+    events, started = context.events, time.monotonic()
     events.emit(
         "run_started",
         "prepare",
         version=__version__,
-        preset=configuration.preset,
+        preset=context.configuration.preset,
         precision=precision,
-        device=device_description(fabric.device),
+        device=device_description(context.fabric.device),
         threads=torch.get_num_threads(),
         resumed=resumed,
     )
-    context = RunContext(folder, configuration, fabric, events, stop_asked)
+    if not locked:
+        # the first process alone holds the lock, and its events alone are written
+        events.emit("warning", "prepare", message=NO_LOCKS)
     try:
         model = _Run(context, cohorts).train()
     except (InputError, StopRequested) as error:
@@ -125,21 +142,32 @@ def train(
 
 
 def _begin(
-    folder: Path, configuration: Configuration, fabric: Fabric, listeners: list[Listener] | None
+    folder: Path,
+    configuration: Configuration,
+    resumed: bool,
+    lock: RunLock,
+    fabric: Fabric,
+    listeners: list[Listener] | None,
 ) -> tuple[Configuration, dict[str, Cohort] | None]:
-    """Check the input and start the run folder: the first process does it, all get its answer.
+    """Lock the run folder, of a new run once its input was checked: the first process does it, all get its answer.
 
     Nothing is written before the input is known to be good.
     """
     started, cohorts, refused = None, None, None
     if fabric.is_global_zero:
         try:
-            refuse_used_folder(folder)
-            cohorts = _check_cohorts(configuration, EventLog(None, listeners))
-            started = _resolve(configuration, cohorts)
-            if started.segmentation.style_transfer and started.synthesis.model is not None:
-                borrow_synthesis(started.synthesis.model, (started.source.modality, started.target.modality))
-            start_run(folder, started)
+            if resumed:
+                lock.acquire()
+                # a stop that was asked of the process before this one; not before the lock says that it is gone
+                (folder / STOP_NAME).unlink(missing_ok=True)
+                started = configuration
+            else:
+                refuse_used_folder(folder)
+                cohorts = _check_cohorts(configuration, EventLog(None, listeners))
+                started = _resolve(configuration, cohorts)
+                if started.segmentation.style_transfer and started.synthesis.model is not None:
+                    borrow_synthesis(started.synthesis.model, (started.source.modality, started.target.modality))
+                start_run(folder, started, lock)
         except InputError as error:
             started, refused = None, error
     started = fabric.broadcast(started)
@@ -352,12 +380,10 @@ def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesi
 def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
     cohorts = {}
     for role in _roles(configuration):
-        domain, labels = getattr(configuration, role), None if role == "target" else configuration.labels
-        if role == VALIDATION:
-            # whatever their values suggest, these are target cases
-            of_target = {"modality": cohorts["target"].modality, "intensity": cohorts["target"].intensity}
-            domain = domain.model_copy(update=of_target)
-        cohorts[role] = check_cohort(domain, role, labels, configuration.intensity_by_modality, _case_progress(events))
+        progress = _case_progress(events)
+        cohorts[role] = check_role(
+            configuration, role, cohorts, lambda finding, report=progress: report(finding.number, finding.of)
+        )
     return cohorts
 
 

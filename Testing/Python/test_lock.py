@@ -1,0 +1,204 @@
+"""One process trains a run at a time: the second one is refused, a killed one leaves nothing that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import filelock
+import pytest
+from GlobalLocalAlignmentLib.cli import run as run_command
+from GlobalLocalAlignmentLib.config import configuration
+from GlobalLocalAlignmentLib.errors import InputError
+from GlobalLocalAlignmentLib.training import lock as module
+from GlobalLocalAlignmentLib.training import run as training
+from GlobalLocalAlignmentLib.training.lock import RunLock, is_locked
+from GlobalLocalAlignmentLib.training.run import NO_LOCKS, refuse_used_folder, start_run, train
+
+PACKAGE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
+HOLDER = """
+import sys
+from pathlib import Path
+from GlobalLocalAlignmentLib.training.lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a lock that is not let go."""
+    monkeypatch.setattr(module, "PATIENCE", 0)
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """Copy of a finished run."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def held(folder: Path) -> RunLock:
+    lock = RunLock(folder)
+    lock.acquire()
+    assert lock.held
+    return lock
+
+
+def events(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_second_process_is_refused_in_a_line_and_touches_nothing(run: Path, capsys: pytest.CaptureFixture):
+    (run / "stop").touch()
+    lock = held(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert run_command(["train", "--resume", "-o", str(run)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {run}: is being trained by another process (pid {os.getpid()}); wait for it or stop it\n"
+    )
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    lock.release()
+    assert run_command(["train", "--resume", "-o", str(run)]) == 0
+
+
+def test_every_process_of_a_distributed_run_is_refused(run: Path):
+    lock = held(run)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, "-m", "GlobalLocalAlignmentLib", "train", "--resume", "-o", str(run)]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    lock.release()
+    assert done.returncode != 0
+    assert done.stderr.count("is being trained by another process") == 1
+
+
+def test_a_process_that_is_not_the_first_takes_no_lock_and_gets_the_answer_of_the_first(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (run / "lock").unlink()
+    other = SimpleNamespace(launch=lambda: None, is_global_zero=False, broadcast=lambda value: None)
+    monkeypatch.setattr(training, "make_fabric", lambda device, precision: other)
+    with pytest.raises(InputError, match="see what the first process says"):
+        train(run, None)
+    assert not (run / "lock").exists()
+
+
+def test_the_lock_is_held_while_a_run_trains_and_let_go_at_its_end(run: Path):
+    seen, notes = set(), []
+
+    def look(entry: dict) -> None:
+        seen.add(is_locked(run))
+        notes.append(json.loads((run / "owner.json").read_text()))
+
+    train(run, None, [look])
+    assert seen == {True}
+    # nothing in it names a computer
+    assert notes[0].keys() == {"pid", "started"} and notes[0]["pid"] == os.getpid()
+    assert not is_locked(run) and not (run / "owner.json").exists()
+
+
+def test_the_lock_is_let_go_when_a_run_fails(run: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(training, "run_stage", fail)
+    with pytest.raises(ZeroDivisionError):
+        train(run, None)
+    assert not is_locked(run) and not (run / "owner.json").exists()
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path: Path):
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert is_locked(tmp_path)
+        with pytest.raises(InputError, match=rf"pid {holder.pid}\)"):
+            RunLock(tmp_path).acquire()
+        holder.kill()
+    assert (tmp_path / "owner.json").exists()
+    assert not is_locked(tmp_path)
+    # what it left behind keeps no new run out
+    refuse_used_folder(tmp_path)
+    held(tmp_path).release()
+
+
+def test_a_note_that_cannot_be_read_does_not_matter(tmp_path: Path):
+    lock = held(tmp_path)
+    (tmp_path / "owner.json").write_text("{")
+    with pytest.raises(InputError, match="by another process; wait"):
+        RunLock(tmp_path).acquire()
+    lock.release()
+
+
+def test_a_folder_in_which_another_process_came_first_is_refused(tiny_settings: dict, tmp_path: Path):
+    settings, folder = configuration(tiny_settings), tmp_path / "run"
+    lock = RunLock(folder)
+    start_run(folder, settings, lock)
+    begun = (folder / "config.json").read_bytes()
+    other = settings.model_copy(update={"preset": "other"})
+    with pytest.raises(InputError, match="is being trained"):
+        start_run(folder, other, RunLock(folder))
+    lock.release()
+    late = RunLock(folder)
+    with pytest.raises(InputError, match="holds another run"):
+        start_run(folder, other, late)
+    late.release()
+    assert (folder / "config.json").read_bytes() == begun
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(95, "not supported")])
+def test_where_there_are_no_locks_a_run_goes_on_with_a_warning(
+    run: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    (run / "lock").touch()
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    train(run, None)
+    assert not is_locked(run)
+    last = events(run)
+    start = max(index for index, entry in enumerate(last) if entry["event"] == "run_started")
+    assert (last[start + 1]["event"], last[start + 1]["message"]) == ("warning", NO_LOCKS)
+    assert last[-1]["event"] == "run_finished"
+
+
+def test_the_stand_in_for_locks_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    assert not lock.held
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_for_a_lock_writes_nothing_and_does_not_take_it(tmp_path: Path):
+    assert not is_locked(tmp_path / "missing") and not is_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    held(tmp_path).release()
+    assert not is_locked(tmp_path)
+    held(tmp_path).release()
+
+
+def test_slicers_process_can_ask_for_the_lock_with_nothing_installed(tmp_path: Path):
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'numpy', 'pydantic', 'yaml', 'lightning_fabric', 'rich', 'typer', 'filelock'):\n"
+        "    sys.modules[name] = None\n"
+        "from pathlib import Path\n"
+        "from GlobalLocalAlignmentLib.training.lock import is_locked\n"
+        "print(is_locked(Path(sys.argv[1])))\n"
+    )
+    (tmp_path / "lock").touch()
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
