@@ -32,14 +32,19 @@ def stageName(stage: str) -> str:
 
 
 def statusText(run: TrainingRun) -> str:
-    """What a run does, in a line or two."""
+    """What a run does, and what went wrong with it."""
+    text = _statusText(run)
+    return "\n".join([text, *(problem for problem in run.problems if problem not in text)])
+
+
+def _statusText(run: TrainingRun) -> str:
     state, status = run.state, run.status
     if status == "preparing":
         if run.ofPrepared:
             return _("Reading cases: {done} of {of} ...").format(done=run.prepared, of=run.ofPrepared)
         return _("Starting ...")
     if status == "failed":
-        return "\n".join(run.problems) or state.message or _("The training failed; the log has the details.")
+        return run.problems[-1] if run.problems else state.message or _("The training failed; see the log.")
     if status == "stopping":
         return _("Stopping after this iteration ...")
     where = _("{stage}: {iteration:g} of {of}").format(

@@ -6,18 +6,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .backgroundprocess import POLL_MILLISECONDS, BackgroundProcess, StartTimer, reasonOf, startQtTimer, writeCall
-from .runwatcher import CONFIGURATION_NAME, RunState, RunWatcher
+from .runwatcher import CONFIGURATION_NAME, EVENTS_NAME, RunState, RunWatcher
 
 INPUTS_PREFIX = "gla-training-"
 PREPARING = "prepare"
 ALIVE_SECONDS = 2.0
 """How often it is looked whether a process that is not ours still trains a run."""
 
-ENDED = ("stopped", "failed", "finished", "interrupted")
+SILENT_SECONDS = 1800.0
+"""Longer than an iteration and a checkpoint of the largest networks on a slow processor take."""
 
 
 class TrainingRun:
@@ -223,7 +225,13 @@ class TrainingRun:
             pass
         if code not in (0, 3) and not self.problems and not self._stopping:
             self.problems.append(reasonOf(code))
-        self._end()
+        if self.state.status == "running" and self._isTrained(self.folder):
+            # another process had the run before: this one was refused, and that one is watched on
+            self._stopping = False
+            self._discard()
+            self.onChanged()
+        else:
+            self._end()
 
     def _lookWhoTrains(self) -> None:
         """For a run that is trained elsewhere: is it still, and if not, it is over."""
@@ -274,11 +282,17 @@ def inputsOf(configuration: dict[str, Any]) -> set[Path]:
 
 
 def trainedByAProcess(folder: Path) -> bool | None:
-    """Whether a process, on this computer or one that shares the folder, holds the lock of a run."""
-    try:
-        from GlobalLocalAlignmentLib.training.lock import is_locked
+    """Whether a process, on this computer or one that shares the folder, holds the lock of a run.
 
+    None where nobody can tell: the file system has no locks, or what looks at them is not installed. A run that has
+    been silent for long is taken for abandoned then.
+    """
+    from GlobalLocalAlignmentLib.training.lock import LOCK_NAME, is_locked
+
+    if (folder / LOCK_NAME).is_file() and find_spec("filelock") is not None:
         return is_locked(folder)
-    except (ImportError, OSError, NotImplementedError):
-        # what the lock needs comes with torch: without it nobody trains here, but another computer may
-        return None
+    try:
+        silent = time.time() - (folder / EVENTS_NAME).stat().st_mtime
+    except OSError:
+        return False
+    return None if silent < SILENT_SECONDS else False

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from GlobalLocalAlignmentSlicerLib.trainingrun import INPUTS_PREFIX, TrainingRun, inputsOf
+from GlobalLocalAlignmentLib.training.lock import LOCK_NAME, RunLock
+from GlobalLocalAlignmentSlicerLib.trainingrun import (
+    INPUTS_PREFIX,
+    SILENT_SECONDS,
+    TrainingRun,
+    inputsOf,
+    trainedByAProcess,
+)
 
 
 class Timers:
@@ -111,3 +120,17 @@ def test_no_folder_but_those_made_here_is_taken_for_one(tmp_path: Path, monkeypa
         tmp_path / f"{INPUTS_PREFIX}x" / ".." / "source" / "images",
     ]
     assert inputsOf({"source": {"images": [str(place) for place in places]}, "target": None}) == set()
+
+
+def test_who_trains_a_run_is_told_by_its_lock_and_without_locks_by_its_silence(tmp_path: Path):
+    write_run(tmp_path, RUNNING)
+    assert trainedByAProcess(tmp_path) is None
+    long_ago = time.time() - 2 * SILENT_SECONDS
+    os.utime(tmp_path / "events.jsonl", (long_ago, long_ago))
+    assert trainedByAProcess(tmp_path) is False
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    assert (tmp_path / LOCK_NAME).is_file()
+    assert trainedByAProcess(tmp_path) is True
+    lock.release()
+    assert trainedByAProcess(tmp_path) is False
