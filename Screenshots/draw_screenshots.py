@@ -1,4 +1,4 @@
-"""Pictures of both panels, the four views and the curves, from the demo: make screenshots.
+"""Pictures of both panels, the views, both together, and the curves, from the demo: make screenshots.
 
     python Screenshots/draw_screenshots.py --demo demo [--output Screenshots]
 
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Testing"))
 
@@ -48,6 +50,17 @@ def main() -> None:
     for name in MODULES:
         host.load_module(ROOT / name / f"{name}.py")
     _training(host, demo, output)
+    _overview(output)
+
+
+def _overview(output: Path) -> None:
+    """The segmenting panel beside the views, as Slicer's window has them."""
+    with Image.open(output / "segmenting.png") as panel, Image.open(output / "views.png") as views:
+        width = round(views.width * panel.height / views.height)
+        picture = Image.new("RGB", (panel.width + width, panel.height))
+        picture.paste(panel, (0, 0))
+        picture.paste(views.resize((width, panel.height), Image.Resampling.LANCZOS), (panel.width, 0))
+    picture.save(output / "overview.png")
 
 
 def _segmenting(host: Host, demo: Path, output: Path) -> None:

@@ -1,9 +1,11 @@
-"""The longest time that Slicer's window is held while the segmenting module works on a large volume.
+"""The longest time that Slicer's window is held while the modules work on large volumes.
 
-    python Testing/Benchmarks/event_loop.py [--model model.safetensors] [--shape 256 256 100]
+    python Testing/Benchmarks/event_loop.py [--model model.safetensors] [--shape 256 256 100] [--iterations 60]
 
-Runs the module in the host for tests. Without a model the untrained networks of the preset phantom are used: the window
-does not know the difference. The volume is a phantom; mask and style-transferred volume come with the segmentation.
+Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
+and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
+are used: the window does not know the difference. Training: two labelled volumes and two of the target are added,
+looked at, written and trained on, with curves and pictures, from the first click to the model.
 """
 
 from __future__ import annotations
@@ -20,42 +22,93 @@ from untrained import write_untrained_model
 sys.path.insert(0, str(ROOT / "Testing"))
 
 from SlicerHost.eventloop import event_loop_watch
-from SlicerHost.host import start
+from SlicerHost.host import Host, start
 
 PATIENCE = 30 * 60 * 1000
+MODULES = ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--shape", type=int, nargs=3, default=[256, 256, 100])
+    parser.add_argument("--iterations", type=int, default=60, help="of each stage of the training")
     options = parser.parse_args()
     print(describe())
+    print(f"{' x '.join(map(str, options.shape))} voxels")
     host = start()
-    host.load_module(ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignment.py")
-    panel = host.open_module("GlobalLocalAlignment")
-    with tempfile.TemporaryDirectory() as folder:
-        node = _add_phantom(tuple(options.shape))
-        panel.ui.volumesSelector.setCheckState(node, 2)
-        panel.ui.modelPathEdit.currentPath = str(
-            options.model or write_untrained_model("phantom", Path(folder) / "model.safetensors")
-        )
-        panel._parameterNode.synthesized = options.model is not None
-        with event_loop_watch() as watch:
-            panel.ui.applyButton.click()
-            host.wait_until(lambda: not panel.logic.running, PATIENCE)
-        print(f"{' x '.join(map(str, options.shape))} voxels, longest hold {watch.longest_ms:.0f} ms")
-        print(panel.ui.statusLabel.text)
+    for measure in (_segmenting, _training):
+        for name in MODULES:
+            host.load_module(ROOT / name / f"{name}.py")
+        with tempfile.TemporaryDirectory() as folder:
+            measure(host, options, Path(folder))
+        host.reset()
 
 
-def _add_phantom(shape: tuple[int, int, int]):
+def _segmenting(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    node, _ = _add_phantom("CT", 0, tuple(options.shape))
+    panel = host.open_module(MODULES[0])
+    panel.ui.volumesSelector.setCheckState(node, 2)
+    model = options.model or write_untrained_model("phantom", folder / "model.safetensors")
+    panel.ui.modelPathEdit.currentPath = str(model)
+    panel._parameterNode.synthesized = options.model is not None
+    with event_loop_watch() as watch:
+        panel.ui.applyButton.click()
+        host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    print(f"segmenting: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+
+
+def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    volumes = {}
+    for role, modality in (("source", "MR"), ("target", "CT")):
+        pairs = [_add_phantom(modality, seed, tuple(options.shape)) for seed in (1, 2)]
+        volumes[role] = [node for node, _ in pairs]
+        if role == "source":
+            for node, labels in pairs:
+                _draw(node, labels)
+    panel = host.open_module(MODULES[1])
+    panel.ui.runsButton.directory = str(folder)
+    panel.ui.presetComboBox.currentText = "phantom"
+    count = options.iterations
+    panel.ui.settingsText.setPlainText(
+        f"synthesis.iterations={count}\nsegmentation.iterations={count}\nsegmentation.warm_up={count // 4}\n"
+        f"segmentation.ramp={count // 4}\ntraining.preview_every={count // 3}\ntraining.report_every=1"
+    )
+    with event_loop_watch() as watch:
+        for role, nodes in volumes.items():
+            panel.ui.roleComboBox.setCurrentIndex(panel.ui.roleComboBox.findData(role))
+            for node in nodes:
+                panel.ui.volumesSelector.setCheckState(node, 2)
+            panel.ui.addVolumesButton.click()
+        host.wait_until(lambda: panel.ui.startButton.enabled, PATIENCE)
+        panel.ui.startButton.click()
+        host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    print(f"training: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+
+
+def _add_phantom(modality: str, seed: int, shape: tuple[int, int, int]):
+    """A phantom as a node, and its label map (K, J, I)."""
     import slicer
     from GlobalLocalAlignmentLib.phantom import SHAPE, SPACING, render_phantom
 
     spacing = tuple(step * count / wanted for step, count, wanted in zip(SPACING, SHAPE, shape, strict=True))
-    image, _ = render_phantom("abdomen", "CT", 0, shape, spacing)
+    image, labels = render_phantom("abdomen", modality, seed, shape, spacing)
     matrix = slicer.util.vtkMatrixFromArray(image.ijk_to_ras)
-    return slicer.util.addVolumeFromArray(np.ascontiguousarray(image.array.T), ijkToRAS=matrix, name="phantom")
+    array = np.ascontiguousarray(image.array.T)
+    return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=f"{modality} {seed}"), labels.array.T
+
+
+def _draw(node, labels: np.ndarray) -> None:
+    """A segmentation of a phantom."""
+    import slicer
+    from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
+
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    for value, name in PHANTOM_LABELS["abdomen"].items():
+        identifier = segmentation.GetSegmentation().AddEmptySegment("", name)
+        inside = (labels == value).astype(np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(inside, segmentation, identifier, node)
 
 
 if __name__ == "__main__":
