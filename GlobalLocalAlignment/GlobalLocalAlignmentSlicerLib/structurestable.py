@@ -11,7 +11,14 @@ from slicer.i18n import tr as _
 
 from .structures import StructureMapping, StructureRow
 
-USED, FOUND, CASES, LEARNT, COLOR = range(5)
+USED, FOUND, CASES, LEARNT, TERM, COLOR = range(6)
+
+
+def termOf(terminology: str) -> str:
+    """What a serialised terminology entry calls the structure, with its side; empty where there is no entry."""
+    parts = terminology.split("~")
+    meanings = [part.rpartition("^")[2] for part in parts[2:4]]
+    return ", ".join(filter(None, meanings))
 
 
 class StructuresTable:
@@ -26,8 +33,8 @@ class StructuresTable:
     def __init__(self, widget: Any, mapping: StructureMapping, onChanged: Callable[[], None]) -> None:
         self.widget, self.mapping, self.onChanged = widget, mapping, onChanged
         self._filling = False
-        widget.setColumnCount(5)
-        widget.setHorizontalHeaderLabels([_("Learn"), _("Found as"), _("Cases"), _("Learn as"), _("Colour")])
+        widget.setColumnCount(6)
+        widget.setHorizontalHeaderLabels([_("Learn"), _("Found as"), _("Cases"), _("Learn as"), _("Term"), _("Colour")])
         widget.verticalHeader().hide()
         widget.horizontalHeader().setSectionResizeMode(LEARNT, qt.QHeaderView.Stretch)
         widget.connect("itemChanged(QTableWidgetItem*)", self._take)
@@ -39,7 +46,7 @@ class StructuresTable:
         self.widget.setRowCount(len(self.mapping.rows))
         for index, row in enumerate(self.mapping.rows):
             self._fill(index, row)
-        for column in (USED, FOUND, CASES, COLOR):
+        for column in (USED, FOUND, CASES, TERM, COLOR):
             self.widget.resizeColumnToContents(column)
         self._filling = False
 
@@ -58,8 +65,9 @@ class StructuresTable:
         used.setCheckState(qt.Qt.Checked if row.used else qt.Qt.Unchecked)
         self.widget.setItem(index, USED, used)
         name = row.found.name or _("value {value} of label files").format(value=row.found.value)
-        for column, text in ((FOUND, name), (CASES, str(row.cases))):
+        for column, text in ((FOUND, name), (CASES, str(row.cases)), (TERM, termOf(row.found.terminology))):
             item = qt.QTableWidgetItem(text)
+            item.setToolTip(row.found.terminology if column == TERM else text)
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
             self.widget.setItem(index, column, item)
         self.widget.setItem(index, LEARNT, qt.QTableWidgetItem(row.learntAs))

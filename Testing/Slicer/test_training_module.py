@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +322,27 @@ def test_a_folder_without_a_run_is_not_opened(panel, slicer_host, tmp_path: Path
     panel.ui.openButton.click()
     assert "holds no run" in panel.ui.statusLabel.text
     assert panel.logic.run is None
+
+
+def test_the_term_of_a_structure_is_shown_and_goes_into_the_run(panel, slicer_host):
+    code = (
+        "Segmentation category and type - 3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure"
+        "~SCT^64033007^Kidney~SCT^24028007^Right~Anatomic codes - DICOM master list~^^~^^"
+    )
+    node, labels = add_phantom("MR", "MR", 1)
+    segmentation = draw(node, labels, {2: "right kidney"})
+    segmentation.GetSegmentation().GetNthSegment(0).SetTerminology(code)
+    add(panel, "source", node)
+    assert panel.ui.structuresTable.item(0, 4).text() == "Kidney, Right"
+    assert panel.logic.mapping.structures()[0].setting()["terminology"] == code
+
+
+def test_both_modules_load_with_nothing_installed_that_the_core_needs():
+    """In a process of its own, in which these packages cannot be imported."""
+    benchmark = ROOT / "Testing" / "Benchmarks" / "module_load.py"
+    done = subprocess.run([sys.executable, str(benchmark), "--one"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout.splitlines()[-1])) == {path.stem for path in MODULES}
 
 
 def test_the_modules_own_tests_pass(panel):
