@@ -14,7 +14,7 @@ TORCH_CHOICE := $(VENV)/torch-install
 TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constraints.txt)
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
-BENCHMARKS := prediction_time memory training_time
+BENCHMARKS := prediction_time memory
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
@@ -24,7 +24,7 @@ help:
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
 	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
-	@echo "make benchmark  time and memory of trainings and predictions; DATA=FOLDER has real volumes in ct and mr"
+	@echo "make benchmark  time of predictions and memory of trainings; DATA=FOLDER has real volumes in ct and mr"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 

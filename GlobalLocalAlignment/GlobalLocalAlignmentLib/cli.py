@@ -44,6 +44,8 @@ InputOption = Annotated[list[Path], typer.Option("--input", "-i", help="Volume, 
 CaseOption = Annotated[list[str], typer.Option("--case", help="Only this case; repeatable.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, 32 or bf16.")]
+DeviceSetting = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:NUMBER or mps.")]
+PrecisionSetting = Annotated[str | None, typer.Option("--precision", help="auto, 32 or bf16.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Slices at once.")]
 
 
@@ -70,8 +72,8 @@ def train(
     validation_labels: LabelsOption = None,
     set_: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:NUMBER or mps.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.")] = None,
+    device: DeviceSetting = None,
+    precision: PrecisionSetting = None,
 ) -> None:
     """Train both stages; ends with OUTPUT/model.safetensors and OUTPUT/report.html."""
     from .training.run import train as run_training
@@ -87,8 +89,7 @@ def train(
     ):
         raise InputError("--resume", "goes on with the settings of the run", "leave the other options out")
     if not resume:
-        options = _volume_options(volumes)
-        options["training"] = {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}
+        options = _volume_options(volumes) | _device_options(device, precision)
         settings = gather(preset, config, options, set_ or [])
     with _display() as display, CleanStop() as stop:
         run_training(output, settings, [display], stop)
@@ -125,6 +126,27 @@ def check(
     with _display() as display:
         cohorts = check_cases(settings, _events(display))
     console.print(text_table(("role", "cases", "modality", "structures"), cohort_rows(cohorts, settings.labels)))
+
+
+@app.command()
+def estimate(
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    device: DeviceSetting = None,
+    precision: PrecisionSetting = None,
+) -> None:
+    """Measure how long a training takes on this machine and how much memory; needs no data and takes a minute or less.
+
+    Some iterations of each kind are timed on random slices. Preparing and translating the slices, previews and
+    checkpoints are not part of the estimate and come on top.
+    """
+    from .training.estimate import estimate_training
+
+    settings = gather(preset, config, _device_options(device, precision), set_ or [])
+    with _display() as display:
+        result = estimate_training(settings, _events(display))
+    console.print("\n".join(result.lines()), markup=False)
 
 
 @app.command()
@@ -259,6 +281,11 @@ def _volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | Non
         role: {key: list(map(str, paths)) for key, paths in zip(("images", "labelmaps"), pair, strict=True) if paths}
         for role, pair in volumes.items()
     }
+
+
+def _device_options(device: str | None, precision: str | None) -> dict[str, Any]:
+    """Settings for device and precision, where they are given."""
+    return {"training": {k: v for k, v in (("device", device), ("precision", precision)) if v is not None}}
 
 
 def print_scores(scores: dict[str, list], summarize: Callable) -> None:

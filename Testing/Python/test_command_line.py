@@ -99,7 +99,7 @@ def test_the_module_is_a_command_of_its_own():
         text=True,
         check=True,
     )
-    for command in ("demo", "train", "predict", "evaluate", "synthesize", "inspect", "report"):
+    for command in ("demo", "check", "estimate", "train", "predict", "evaluate", "synthesize", "inspect", "report"):
         assert command in done.stdout
 
 
