@@ -12,6 +12,7 @@ import vtk
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
@@ -27,6 +28,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+MODEL_SUFFIX = ".safetensors"
 MODEL_SETTING = "GlobalLocalAlignment/Models"
 DEVICE_SETTING = "GlobalLocalAlignment/Device"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -81,6 +83,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNodeGuiTag = None
         self._card: ModelCard | None = None
         self._cardProblem = ""
+        self._drops: list = []
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -100,6 +103,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.exportButton.connect("clicked(bool)", self.onExport)
         self.ui.modelPathEdit.connect("currentPathChanged(QString)", self.onModelChanged)
+        # the path edit is silent about a path that its filter does not take, but says that it has become one
+        self.ui.modelPathEdit.connect("validInputChanged(bool)", self.onModelChanged)
+        self.takeDrops(uiWidget)
         self.ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
         self.ui.volumesSelector.connect("checkedNodesChanged()", self.updateApply)
         for event, method in (
@@ -110,7 +116,20 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.initializeParameterNode()
         self.onModelChanged()
 
+    def takeDrops(self, uiWidget) -> None:
+        """A model can be dropped anywhere on the panel; other files there are for Slicer, but not on the path."""
+        uiWidget.acceptDrops = True
+        self._drops = [
+            (uiWidget, FileDrops(self.onModelDropped, lambda paths: any(map(isModel, paths)))),
+            (self.ui.modelPathEdit.comboBox().lineEdit(), FileDrops(self.onModelDropped, bool)),
+        ]
+        for widget, drops in self._drops:
+            widget.installEventFilter(drops)
+
     def cleanup(self) -> None:
+        for widget, drops in self._drops:
+            widget.removeEventFilter(drops)
+        self._drops = []
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -152,8 +171,19 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(DEVICE_SETTING, device)
 
-    def onModelChanged(self, path: str = "") -> None:
+    def onModelDropped(self, paths: list[str]) -> None:
+        if len(paths) == 1 and isModel(paths[0]):
+            self.ui.modelPathEdit.currentPath = paths[0]
+        else:
+            names = ", ".join(Path(path).name for path in paths)
+            self.ui.statusLabel.text = _("{names}: drop one model, a file *.safetensors, here.").format(names=names)
+
+    def onModelChanged(self) -> None:
         chosen = self.ui.modelPathEdit.currentPath
+        if localPath(chosen) != chosen:
+            # comes back here with the path
+            self.ui.modelPathEdit.currentPath = localPath(chosen)
+            return
         self._card, self._cardProblem = None, _("Choose a model.")
         if chosen:
             try:
@@ -277,6 +307,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
             node = self.logic.exportLabelmap(self._parameterNode.shownVolume)
             self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
+
+
+def isModel(path: str) -> bool:
+    """Whether a file can be a model, by its name."""
+    return path.lower().endswith(MODEL_SUFFIX)
 
 
 class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
