@@ -9,9 +9,11 @@ from typing import Annotated
 import ctk
 import slicer
 import vtk
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib import results, sliceviews
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
+from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
@@ -34,6 +36,8 @@ DEVICE_SETTING = "GlobalLocalAlignment/Device"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 PROGRESS_STEPS = 1000
+PREDICTION_BYTES = 2 << 30
+"""Memory of a GPU below which a segmentation is doubted; what it really takes depends on the model."""
 
 
 class GlobalLocalAlignment(ScriptedLoadableModule):
@@ -84,6 +88,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._card: ModelCard | None = None
         self._cardProblem = ""
         self._drops: list = []
+        self._deviceFinder = DeviceFinder()
+        self._devices: Devices | None = None
+        self._shown: tuple = (None, True, 0.0)
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -115,6 +122,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.addObserver(slicer.mrmlScene, event, method)
         self.initializeParameterNode()
         self.onModelChanged()
+        self._deviceFinder.find(self.onDevicesFound)
 
     def takeDrops(self, uiWidget) -> None:
         """A model can be dropped anywhere on the panel; other files there are for Slicer, but not on the path."""
@@ -130,6 +138,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         for widget, drops in self._drops:
             widget.removeEventFilter(drops)
         self._drops = []
+        self._deviceFinder.close()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -137,6 +146,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def enter(self) -> None:
         self.initializeParameterNode()
+        self._deviceFinder.find(self.onDevicesFound)
 
     def exit(self) -> None:
         # a segmentation runs on while another module is looked at
@@ -161,15 +171,24 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # the views stay as the user left them
+            self._shown = self.shown()
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
             self.onParametersChanged()
 
     def onParametersChanged(self, caller=None, event=None) -> None:
         self.updateApply()
         self.updateResults()
+        self.updateViews()
 
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(DEVICE_SETTING, device)
+        self._deviceFinder.find(self.onDevicesFound)
+
+    def onDevicesFound(self, devices: Devices) -> None:
+        self._devices = devices
+        self.ui.deviceHintLabel.text = describeDevice(self.ui.deviceComboBox.currentText, devices, PREDICTION_BYTES)
+        self.ui.deviceHintLabel.visible = bool(self.ui.deviceHintLabel.text)
 
     def onModelDropped(self, paths: list[str]) -> None:
         if len(paths) == 1 and isModel(paths[0]):
@@ -220,6 +239,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             return _("Check at least one volume.")
         if self._parameterNode is not None and self._parameterNode.segmentation is not None and len(volumes) > 1:
             return _("One segmentation holds one volume: choose 'One for each volume', or check a single volume.")
+        if self._parameterNode is not None and self._parameterNode.segmentation is not None:
+            return results.whyNotInto(self._parameterNode.segmentation, volumes[0])
         return ""
 
     def options(self) -> SegmentationOptions:
@@ -272,9 +293,15 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """``done`` are the volumes that have new results."""
         text = _("{count} segmented.").format(count=len(done)) if done else ""
         self.showIdle("\n".join(filter(None, [text, *messages])))
-        if done and self._parameterNode is not None:
-            self._parameterNode.shownVolume = done[0]
-            self.updateResults()
+        if not done:
+            return
+        if self._parameterNode is None:
+            # another module is open: its views are left alone
+            self.logic.getParameterNode().shownVolume = done[0]
+            return
+        self._parameterNode.shownVolume = done[0]
+        self.updateResults()
+        self.showVolume()
 
     def showIdle(self, text: str) -> None:
         """The panel as it is while nothing runs."""
@@ -284,28 +311,57 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.statusLabel.text = text
 
     def updateResults(self) -> None:
-        """Show the mask as the panel says, and enable what there is a result for."""
+        """Enable what there is a result for."""
         parameters = self._parameterNode
         volume = parameters.shownVolume if parameters is not None else None
-        found = {
-            kind: results.findResult(volume, kind) if volume is not None else None
-            for kind in (results.SEGMENTATION, results.FEATURE_MASK, results.SYNTHESIZED)
-        }
-        self.ui.showMaskCheckBox.enabled = found[results.FEATURE_MASK] is not None
-        self.ui.maskOpacitySlider.enabled = found[results.FEATURE_MASK] is not None
-        self.ui.compareButton.enabled = found[results.SYNTHESIZED] is not None
-        self.ui.exportButton.enabled = found[results.SEGMENTATION] is not None
-        self.ui.show3DButton.setSegmentationNode(found[results.SEGMENTATION])
-        self.ui.show3DButton.enabled = found[results.SEGMENTATION] is not None
-        if volume is not None and any(found.values()):
-            self.logic.showMask(volume, parameters.maskOpacity if parameters.maskShown else 0.0)
+        mask, synthesized = (
+            results.findResult(volume, kind) if volume is not None else None
+            for kind in (results.FEATURE_MASK, results.SYNTHESIZED)
+        )
+        segmentation = self.segmentationOf(volume) if volume is not None else None
+        self.ui.showMaskCheckBox.enabled = mask is not None
+        self.ui.maskOpacitySlider.enabled = mask is not None
+        self.ui.compareButton.enabled = synthesized is not None
+        self.ui.exportButton.enabled = segmentation is not None
+        self.ui.show3DButton.setSegmentationNode(segmentation)
+        self.ui.show3DButton.enabled = segmentation is not None
+
+    def segmentationOf(self, volume):
+        """The segmentation with the results of a volume, the one that the user chose before all others."""
+        return results.findSegmentation(volume, self._parameterNode.segmentation)
+
+    def shown(self) -> tuple:
+        """What the panel says of the views: ID of the volume, whether the mask is shown, its opacity."""
+        parameters = self._parameterNode
+        volume = parameters.shownVolume
+        return volume.GetID() if volume is not None else None, parameters.maskShown, parameters.maskOpacity
+
+    def updateViews(self) -> None:
+        """Bring to the slice views what the user changed in the panel, and no more."""
+        before, self._shown = self._shown, self.shown()
+        volumeId, maskShown, opacity = self._shown
+        # a scene that is read has views of its own
+        if volumeId is None or slicer.mrmlScene.IsBatchProcessing():
+            return
+        volume = self._parameterNode.shownVolume
+        if volumeId != before[0]:
+            if self.segmentationOf(volume) is not None or results.findResult(volume, results.FEATURE_MASK) is not None:
+                self.showVolume()
+        elif self._shown != before:
+            sliceviews.updateMask(volume, opacity if maskShown else 0.0, replace=maskShown and not before[1])
+
+    def showVolume(self) -> None:
+        self._shown = self.shown()
+        parameters = self._parameterNode
+        sliceviews.showVolumeAndMask(parameters.shownVolume, parameters.maskOpacity if parameters.maskShown else 0.0)
 
     def onCompare(self) -> None:
         self.logic.compare(self._parameterNode.shownVolume)
 
     def onExport(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
-            node = self.logic.exportLabelmap(self._parameterNode.shownVolume)
+            volume = self._parameterNode.shownVolume
+            node = self.logic.exportLabelmap(volume, self.segmentationOf(volume))
             self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
 
 
@@ -325,11 +381,6 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
     def getParameterNode(self):
         return GlobalLocalAlignmentParameterNode(super().getParameterNode())
 
-    def showMask(self, volumeNode, opacity: float) -> None:
-        """Show a volume with its local feature mask over it."""
-        mask = results.findResult(volumeNode, results.FEATURE_MASK)
-        slicer.util.setSliceViewerLayers(background=volumeNode, foreground=mask, foregroundOpacity=opacity)
-
     def compare(self, volumeNode) -> None:
         """Show a volume and its counterpart in source style in two views, which move together."""
         other = results.findResult(volumeNode, results.SYNTHESIZED)
@@ -344,9 +395,9 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
             composite.SetLinkedControl(True)
             manager.sliceWidget(name).mrmlSliceNode().SetOrientation("Axial")
 
-    def exportLabelmap(self, volumeNode):
+    def exportLabelmap(self, volumeNode, segmentationNode):
         """Labelmap volume with the label values of the model, made from the segmentation of a volume."""
-        return results.exportLabelmap(volumeNode)
+        return results.exportLabelmap(volumeNode, segmentationNode)
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):
