@@ -118,6 +118,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.mrmlScene.EndImportEvent, self.onSceneEndImport),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
         self.initializeParameterNode()
@@ -160,6 +161,12 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.showIdle(_("The scene was closed."))
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        # the volume of the results is known only now; the scene that was read has views of its own
+        if self._parameterNode is not None:
+            self._shown = self.shown()
+            self.onParametersChanged()
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
@@ -340,8 +347,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """Bring to the slice views what the user changed in the panel, and no more."""
         before, self._shown = self._shown, self.shown()
         volumeId, maskShown, opacity = self._shown
-        # a scene that is read has views of its own
-        if volumeId is None or slicer.mrmlScene.IsBatchProcessing():
+        if volumeId is None or slicer.mrmlScene.IsImporting():
             return
         volume = self._parameterNode.shownVolume
         if volumeId != before[0]:

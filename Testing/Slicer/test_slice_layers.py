@@ -74,11 +74,11 @@ def test_the_masks_opacity_changes_only_where_the_volume_is_looked_at(panel, two
     red, *others = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     for view in others:
         view.SetBackgroundVolumeID(second.GetID())
-        view.SetForegroundVolumeID(other.GetID())
+        view.SetForegroundVolumeID(None)
     panel.ui.maskOpacitySlider.value = 0.8
     assert layers() == [
         (first.GetID(), mask.GetID(), 0.8),
-        *[(second.GetID(), other.GetID(), 0.5) for _ in others],
+        *[(second.GetID(), None, 0.5) for _ in others],
     ]
 
 
@@ -100,9 +100,15 @@ def test_a_scene_that_is_read_keeps_its_own_views(panel, two, tmp_path: Path):
     slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(0)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-    names = {tuple(slicer.mrmlScene.GetNodeByID(node).GetName() for node in view[:2]) + (view[2],) for view in layers()}
-    assert names == {("second", "first", 0.25)}
-    assert panel._parameterNode.shownVolume.GetName() == "first"
+    assert shown_names() == {("second", "first", 0.25)}
+    assert panel._parameterNode.shownVolume.GetName() == "first" and panel.ui.showMaskCheckBox.enabled
+    panel.ui.maskOpacitySlider.value = 0.9
+    assert shown_names() == {("second", "first", 0.25)}
+
+
+def shown_names() -> set[tuple]:
+    """Names of background and foreground, and opacity, of the slice views."""
+    return {(*(slicer.mrmlScene.GetNodeByID(node).GetName() for node in view[:2]), view[2]) for view in layers()}
 
 
 def test_a_finished_segmentation_is_shown_but_not_over_another_module(panel, slicer_host, tiny_run: Path):
