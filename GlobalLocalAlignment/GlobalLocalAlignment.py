@@ -271,6 +271,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             return
         with slicer.util.tryWithErrorDisplay(_("The segmentation cannot start."), waitCursor=True):
             if not self.logic.dependencies.ensure():
+                self.ui.statusLabel.text = _("Not started: what the core needs was not installed.")
                 return
             volumes, options = self.volumes(), self.options()
             self.ui.logText.clear()
