@@ -163,10 +163,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller, event) -> None:
-        # the volume of the results is known only now; the scene that was read has views of its own
+        # what the parameters name is known only now; the views are those of the scene that was read
         if self._parameterNode is not None:
-            self._shown = self.shown()
-            self.onParametersChanged()
+            self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())

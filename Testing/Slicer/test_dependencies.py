@@ -17,6 +17,16 @@ from segmentpanel import add_phantom, choose
 YES, NO = qt.QMessageBox.Ok, qt.QMessageBox.Cancel
 
 
+@pytest.fixture(autouse=True)
+def no_progress_dialog(monkeypatch):
+    """Slicer's own file waits in a dialog of its own for a process that a test does not start."""
+
+    def install(requirements, constraints=None, *rest) -> None:
+        slicer.packaging._pip_install_simple(requirements, constraints)
+
+    monkeypatch.setattr(slicer.packaging, "_pip_install_with_dialog", install, raising=False)
+
+
 @pytest.fixture
 def missing(monkeypatch):
     """Names of packages that nobody finds; a test adds to them."""
