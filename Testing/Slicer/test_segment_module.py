@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentSlicerLib import results
-from segmentpanel import PATIENCE, add_phantom, choose
+from segmentpanel import MODULE, PATIENCE, add_phantom, choose
 
 
 def test_apply_says_why_it_is_disabled(panel, tiny_run: Path, tmp_path: Path):
@@ -22,6 +22,16 @@ def test_apply_says_why_it_is_disabled(panel, tiny_run: Path, tmp_path: Path):
     node, _ = add_phantom("CT")
     panel.ui.volumesSelector.setCheckState(node, 2)
     assert panel.ui.applyButton.enabled
+
+
+def test_the_module_works_where_there_are_no_views(slicer_host):
+    slicer.app.commandOptions().noLayoutManager = True
+    slicer_host.load_module(MODULE)
+    panel = slicer_host.open_module("GlobalLocalAlignment")
+    node, labels = add_phantom("CT")
+    results.showVolume(node, np.zeros(labels.shape, np.float32), results.SYNTHESIZED)
+    panel._parameterNode.shownVolume = node
+    panel.ui.compareButton.click()
 
 
 def test_volumes_become_segmentations_with_mask_and_style_in_the_scene(panel, slicer_host, tiny_run: Path):
