@@ -119,6 +119,29 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
     return node
 
 
+def showReference(volumeNode: Any, labels: np.ndarray, card: ModelCard) -> Any:
+    """Bring a label map that people drew into the scene, with the names and colours of the card.
+
+    It is no result: it stays where the volume is segmented again.
+
+    Args:
+        volumeNode: the volume that was labelled.
+        labels: (K, J, I) label values of the card, 0 for background.
+        card: of a model with these labels.
+    """
+    import slicer
+
+    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} ground truth")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    showSegmentation(volumeNode, labels, card, node)
+    node.SetNodeReferenceID(INPUT_ROLE, None)
+    segmentation = node.GetSegmentation()
+    for segmentId in segmentation.GetSegmentIDs():
+        segmentation.GetSegment(segmentId).RemoveTag(SEGMENT_TAG)
+    _besideOf(node, volumeNode)
+    return node
+
+
 def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     """Bring a volume that the core made into the scene.
 
@@ -195,10 +218,18 @@ def _newResult(volumeNode: Any, kind: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(className, name)
     node.SetAttribute(KIND_ATTRIBUTE, kind)
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
-    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    _besideOf(node, volumeNode)
     return node
+
+
+def _besideOf(node: Any, volumeNode: Any) -> None:
+    """Put a node into the folder of a volume; the core alone, without Slicer's application, has no items."""
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item, volumeItem = (hierarchy.GetItemByDataNode(one) for one in (node, volumeNode))
+    if item and volumeItem:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(volumeItem))
 
 
 def _placeLike(node: Any, volumeNode: Any) -> None:
