@@ -144,3 +144,9 @@ def test_no_pytorch_is_no_build(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert torchBuild() == ""
+
+
+def test_what_is_found_leaves_out_gpus_that_are_kept_from_cuda(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    found, _ = answer(f"print({TWO!r}, end='')")
+    assert [gpu.name for gpu in found[0].cuda] == ["GRID T4-4Q"]
