@@ -18,9 +18,10 @@ BENCHMARKS := prediction_time memory
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint screenshots benchmark clean
+.PHONY: help demo scene test lint screenshots benchmark clean
 help:
 	@echo "make demo       train, segment and evaluate on phantoms; the report is demo/report.html"
+	@echo "make scene      the demo as a scene for Slicer, demo/scene.mrb; fetches the core of Slicer first"
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
 	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
@@ -30,6 +31,9 @@ help:
 
 demo: $(READY)
 	$(BIN)/gla demo --output demo
+
+scene: demo $(HOST_READY)
+	PYTHONPATH=GlobalLocalAlignment $(BIN)/python -m GlobalLocalAlignmentSlicerLib.demoscene demo
 
 test: lint $(HOST_READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)

@@ -9,9 +9,12 @@ from typing import Annotated
 import ctk
 import slicer
 import vtk
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib import results, sliceviews
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
+from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
+from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
@@ -27,11 +30,14 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+MODEL_SUFFIX = ".safetensors"
 MODEL_SETTING = "GlobalLocalAlignment/Models"
 DEVICE_SETTING = "GlobalLocalAlignment/Device"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 PROGRESS_STEPS = 1000
+PREDICTION_BYTES = 2 << 30
+"""Memory of a GPU below which a segmentation is doubted; what it really takes depends on the model."""
 
 
 class GlobalLocalAlignment(ScriptedLoadableModule):
@@ -81,6 +87,10 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNodeGuiTag = None
         self._card: ModelCard | None = None
         self._cardProblem = ""
+        self._drops: list = []
+        self._deviceFinder = DeviceFinder()
+        self._devices: Devices | None = None
+        self._shown: tuple = (None, True, 0.0)
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -100,17 +110,36 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.exportButton.connect("clicked(bool)", self.onExport)
         self.ui.modelPathEdit.connect("currentPathChanged(QString)", self.onModelChanged)
+        # the path edit is silent about a path that its filter does not take, but says that it has become one
+        self.ui.modelPathEdit.connect("validInputChanged(bool)", self.onModelChanged)
+        self.takeDrops(uiWidget)
         self.ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
         self.ui.volumesSelector.connect("checkedNodesChanged()", self.updateApply)
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.mrmlScene.EndImportEvent, self.onSceneEndImport),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
         self.initializeParameterNode()
         self.onModelChanged()
+        self._deviceFinder.find(self.onDevicesFound)
+
+    def takeDrops(self, uiWidget) -> None:
+        """A model can be dropped anywhere on the panel; other files there are for Slicer, but not on the path."""
+        uiWidget.acceptDrops = True
+        self._drops = [
+            (uiWidget, FileDrops(self.onModelDropped, lambda paths: any(map(isModel, paths)))),
+            (self.ui.modelPathEdit.comboBox().lineEdit(), FileDrops(self.onModelDropped, bool)),
+        ]
+        for widget, drops in self._drops:
+            widget.installEventFilter(drops)
 
     def cleanup(self) -> None:
+        for widget, drops in self._drops:
+            widget.removeEventFilter(drops)
+        self._drops = []
+        self._deviceFinder.close()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -118,6 +147,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def enter(self) -> None:
         self.initializeParameterNode()
+        self._deviceFinder.find(self.onDevicesFound)
 
     def exit(self) -> None:
         # a segmentation runs on while another module is looked at
@@ -132,6 +162,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneEndImport(self, caller, event) -> None:
+        # what the parameters name is known only now; the views are those of the scene that was read
+        if self._parameterNode is not None:
+            self.initializeParameterNode()
+
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
 
@@ -142,18 +177,38 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # the views stay as the user left them
+            self._shown = self.shown()
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
             self.onParametersChanged()
 
     def onParametersChanged(self, caller=None, event=None) -> None:
         self.updateApply()
         self.updateResults()
+        self.updateViews()
 
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(DEVICE_SETTING, device)
+        self._deviceFinder.find(self.onDevicesFound)
 
-    def onModelChanged(self, path: str = "") -> None:
+    def onDevicesFound(self, devices: Devices) -> None:
+        self._devices = devices
+        self.ui.deviceHintLabel.text = describeDevice(self.ui.deviceComboBox.currentText, devices, PREDICTION_BYTES)
+        self.ui.deviceHintLabel.visible = bool(self.ui.deviceHintLabel.text)
+
+    def onModelDropped(self, paths: list[str]) -> None:
+        if len(paths) == 1 and isModel(paths[0]):
+            self.ui.modelPathEdit.currentPath = paths[0]
+        else:
+            names = ", ".join(Path(path).name for path in paths)
+            self.ui.statusLabel.text = _("{names}: drop one model, a file *.safetensors, here.").format(names=names)
+
+    def onModelChanged(self) -> None:
         chosen = self.ui.modelPathEdit.currentPath
+        if localPath(chosen) != chosen:
+            # comes back here with the path
+            self.ui.modelPathEdit.currentPath = localPath(chosen)
+            return
         self._card, self._cardProblem = None, _("Choose a model.")
         if chosen:
             try:
@@ -190,6 +245,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             return _("Check at least one volume.")
         if self._parameterNode is not None and self._parameterNode.segmentation is not None and len(volumes) > 1:
             return _("One segmentation holds one volume: choose 'One for each volume', or check a single volume.")
+        if self._parameterNode is not None and self._parameterNode.segmentation is not None:
+            return results.whyNotInto(self._parameterNode.segmentation, volumes[0])
         return ""
 
     def options(self) -> SegmentationOptions:
@@ -213,6 +270,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             return
         with slicer.util.tryWithErrorDisplay(_("The segmentation cannot start."), waitCursor=True):
             if not self.logic.dependencies.ensure():
+                self.ui.statusLabel.text = _("Not started: what the core needs was not installed.")
                 return
             volumes, options = self.volumes(), self.options()
             self.ui.logText.clear()
@@ -242,9 +300,15 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """``done`` are the volumes that have new results."""
         text = _("{count} segmented.").format(count=len(done)) if done else ""
         self.showIdle("\n".join(filter(None, [text, *messages])))
-        if done and self._parameterNode is not None:
-            self._parameterNode.shownVolume = done[0]
-            self.updateResults()
+        if not done:
+            return
+        if self._parameterNode is None:
+            # another module is open: its views are left alone
+            self.logic.getParameterNode().shownVolume = done[0]
+            return
+        self._parameterNode.shownVolume = done[0]
+        self.updateResults()
+        self.showVolume()
 
     def showIdle(self, text: str) -> None:
         """The panel as it is while nothing runs."""
@@ -254,29 +318,62 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.statusLabel.text = text
 
     def updateResults(self) -> None:
-        """Show the mask as the panel says, and enable what there is a result for."""
+        """Enable what there is a result for."""
         parameters = self._parameterNode
         volume = parameters.shownVolume if parameters is not None else None
-        found = {
-            kind: results.findResult(volume, kind) if volume is not None else None
-            for kind in (results.SEGMENTATION, results.FEATURE_MASK, results.SYNTHESIZED)
-        }
-        self.ui.showMaskCheckBox.enabled = found[results.FEATURE_MASK] is not None
-        self.ui.maskOpacitySlider.enabled = found[results.FEATURE_MASK] is not None
-        self.ui.compareButton.enabled = found[results.SYNTHESIZED] is not None
-        self.ui.exportButton.enabled = found[results.SEGMENTATION] is not None
-        self.ui.show3DButton.setSegmentationNode(found[results.SEGMENTATION])
-        self.ui.show3DButton.enabled = found[results.SEGMENTATION] is not None
-        if volume is not None and any(found.values()):
-            self.logic.showMask(volume, parameters.maskOpacity if parameters.maskShown else 0.0)
+        mask, synthesized = (
+            results.findResult(volume, kind) if volume is not None else None
+            for kind in (results.FEATURE_MASK, results.SYNTHESIZED)
+        )
+        segmentation = self.segmentationOf(volume) if volume is not None else None
+        self.ui.showMaskCheckBox.enabled = mask is not None
+        self.ui.maskOpacitySlider.enabled = mask is not None
+        self.ui.compareButton.enabled = synthesized is not None
+        self.ui.exportButton.enabled = segmentation is not None
+        self.ui.show3DButton.setSegmentationNode(segmentation)
+        self.ui.show3DButton.enabled = segmentation is not None
+
+    def segmentationOf(self, volume):
+        """The segmentation with the results of a volume, the one that the user chose before all others."""
+        return results.findSegmentation(volume, self._parameterNode.segmentation)
+
+    def shown(self) -> tuple:
+        """What the panel says of the views: ID of the volume, whether the mask is shown, its opacity."""
+        parameters = self._parameterNode
+        volume = parameters.shownVolume
+        return volume.GetID() if volume is not None else None, parameters.maskShown, parameters.maskOpacity
+
+    def updateViews(self) -> None:
+        """Bring to the slice views what the user changed in the panel, and no more."""
+        before, self._shown = self._shown, self.shown()
+        volumeId, maskShown, opacity = self._shown
+        if volumeId is None or slicer.mrmlScene.IsImporting():
+            return
+        volume = self._parameterNode.shownVolume
+        if volumeId != before[0]:
+            if self.segmentationOf(volume) is not None or results.findResult(volume, results.FEATURE_MASK) is not None:
+                self.showVolume()
+        elif self._shown != before:
+            sliceviews.updateMask(volume, opacity if maskShown else 0.0, replace=maskShown and not before[1])
+
+    def showVolume(self) -> None:
+        self._shown = self.shown()
+        parameters = self._parameterNode
+        sliceviews.showVolumeAndMask(parameters.shownVolume, parameters.maskOpacity if parameters.maskShown else 0.0)
 
     def onCompare(self) -> None:
         self.logic.compare(self._parameterNode.shownVolume)
 
     def onExport(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
-            node = self.logic.exportLabelmap(self._parameterNode.shownVolume)
+            volume = self._parameterNode.shownVolume
+            node = self.logic.exportLabelmap(volume, self.segmentationOf(volume))
             self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
+
+
+def isModel(path: str) -> bool:
+    """Whether a file can be a model, by its name."""
+    return path.lower().endswith(MODEL_SUFFIX)
 
 
 class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
@@ -289,11 +386,6 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
 
     def getParameterNode(self):
         return GlobalLocalAlignmentParameterNode(super().getParameterNode())
-
-    def showMask(self, volumeNode, opacity: float) -> None:
-        """Show a volume with its local feature mask over it."""
-        mask = results.findResult(volumeNode, results.FEATURE_MASK)
-        slicer.util.setSliceViewerLayers(background=volumeNode, foreground=mask, foregroundOpacity=opacity)
 
     def compare(self, volumeNode) -> None:
         """Show a volume and its counterpart in source style in two views, which move together."""
@@ -309,9 +401,9 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
             composite.SetLinkedControl(True)
             manager.sliceWidget(name).mrmlSliceNode().SetOrientation("Axial")
 
-    def exportLabelmap(self, volumeNode):
+    def exportLabelmap(self, volumeNode, segmentationNode):
         """Labelmap volume with the label values of the model, made from the segmentation of a volume."""
-        return results.exportLabelmap(volumeNode)
+        return results.exportLabelmap(volumeNode, segmentationNode)
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):

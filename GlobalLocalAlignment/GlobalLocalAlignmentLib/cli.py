@@ -255,8 +255,9 @@ def demo(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """The whole job on phantoms: train, segment, evaluate, report."""
+    """The whole job on phantoms: train, segment, evaluate, report, and a scene for Slicer."""
     from .demo import run_demo
+    from .scene import write_scene
 
     with _display() as display, CleanStop() as stop:
         scores, page = run_demo(output, task, seed, device, [display], stop)
@@ -264,6 +265,7 @@ def demo(
 
     print_scores(scores, summarize)
     console.print(f"report  {page}", markup=False)
+    console.print(write_scene(output), markup=False, soft_wrap=True)
 
 
 def gather(preset: str | None, config: Path | None, options: dict[str, Any], changes: list[str]) -> Configuration:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
 
 TORCH_REQUIREMENT = ">=2.4"
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+EXTENSION = "PyTorch"
+DECLINED = "declined"
+"""Slicer's word in the error of a user who declined; other errors of the same class are failures."""
 
 
 class DependencyError(Exception):
@@ -24,37 +29,51 @@ class Dependencies:
         self.requester = requester
 
     def ensure(self) -> bool:
-        """Whether everything is there by now; False where the user declined.
+        """Whether everything is there by now; False where the user declined. PyTorch is not imported if it is there.
 
         Raises:
-            DependencyError: PyTorch's extension is missing.
+            DependencyError: PyTorch's extension is missing, or Slicer has to be started anew for it.
+            subprocess.CalledProcessError: an installation failed.
         """
-        if importlib.util.find_spec("torch") is None and not self._installTorch():
-            return False
-        return self._installOthers()
+        import slicer.packaging
+
+        return (slicer.packaging.pip_check(f"torch{TORCH_REQUIREMENT}") or self._installTorch()) and (
+            self._installOthers()
+        )
 
     def _installTorch(self) -> bool:
         try:
             import PyTorchUtils
-        except ImportError as error:
+        except ImportError:
+            return self._installExtension()
+        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+        )
+        return torch is not None
+
+    def _installExtension(self) -> bool:
+        model = slicer.app.extensionsManagerModel() if hasattr(slicer.app, "extensionsManagerModel") else None
+        if model is None or slicer.app.testingEnabled():
             raise DependencyError(
-                "The extension PyTorch is not installed. Install it in the Extensions Manager, restart Slicer and"
-                " press Apply again."
-            ) from error
-        return (
-            PyTorchUtils.PyTorchUtilsLogic().installTorch(
-                askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+                _("The extension {extension} is missing. Install it and start Slicer again.").format(
+                    extension=EXTENSION
+                )
             )
-            is not None
+        # it asks the user, installs, and offers to start Slicer anew
+        if not model.installExtensionFromServer(EXTENSION):
+            return False
+        raise DependencyError(
+            _("The extension {extension} is there after the next start of Slicer: start it again, then Apply.").format(
+                extension=EXTENSION
+            )
         )
 
     def _installOthers(self) -> bool:
-        import slicer.packaging
-
         requirements = slicer.packaging.load_requirements(str(REQUIREMENTS))
         try:
             slicer.packaging.pip_ensure(requirements, requester=self.requester)
-        except RuntimeError:
-            # Slicer's word for a user who declined; a failed installation is another error
-            return False
+        except RuntimeError as error:
+            if DECLINED in str(error):
+                return False
+            raise
         return True

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from .modelcard import ModelCard
-from .volumefiles import ijkToRas
+from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
 INPUT_ROLE = "GlobalLocalAlignment.Input"
 KIND_ATTRIBUTE = "GlobalLocalAlignment.Kind"
@@ -46,6 +47,34 @@ def findResult(volumeNode: Any, kind: str) -> Any | None:
     return None
 
 
+def findSegmentation(volumeNode: Any, chosen: Any | None = None) -> Any | None:
+    """The segmentation that holds results of a volume: the chosen one if it does, else any, our own first."""
+    import slicer
+
+    own = findResult(volumeNode, SEGMENTATION)
+    nodes = [chosen, own, *slicer.util.getNodesByClass("vtkMRMLSegmentationNode")]
+    return next(
+        (node for node in nodes if node is not None and node.GetNodeReferenceID(INPUT_ROLE) == volumeNode.GetID()), None
+    )
+
+
+def whyNotInto(segmentationNode: Any, volumeNode: Any) -> str:
+    """Why the results of a volume cannot come into a segmentation that the user made; empty where they can."""
+    import slicer
+
+    if not _ownSegments(segmentationNode):
+        return ""
+    name = segmentationNode.GetName()
+    labelmap = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    if segmentationNode.GetSegmentation().GetSourceRepresentationName() != labelmap:
+        return _("{name} consists of surfaces: choose another segmentation.").format(name=name)
+    if _gridIn(segmentationNode, volumeNode) is None:
+        return _(
+            "{name} and {volume} are under transforms that do not go together: choose another segmentation."
+        ).format(name=name, volume=volumeNode.GetName())
+    return ""
+
+
 def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segmentationNode: Any | None = None) -> Any:
     """Bring a label map into the scene as a segmentation with the names, colours and terminology of the card.
 
@@ -53,32 +82,63 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
         volumeNode: the volume that was segmented.
         labels: (K, J, I) label values of the card, 0 for background.
         card: the model's.
-        segmentationNode: node that the user chose; segments of an earlier result in it are replaced, others stay.
+        segmentationNode: node that the user chose. Segments of an earlier result in it are replaced; all others keep
+            their voxels, their grid and their place.
 
     Returns:
         the segmentation node.
+
+    Raises:
+        VolumeFileError: ``whyNotInto`` has a reason.
     """
-    import vtk
+    import slicer
 
     node = segmentationNode or findResult(volumeNode, SEGMENTATION) or _newResult(volumeNode, SEGMENTATION)
+    reason = whyNotInto(node, volumeNode)
+    if reason:
+        raise VolumeFileError(reason)
     node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
     segmentation = node.GetSegmentation()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    hadSurfaces = segmentation.ContainsRepresentation(surface)
     for segmentId in list(segmentation.GetSegmentIDs()):
         if _tag(segmentation.GetSegment(segmentId)):
             segmentation.RemoveSegment(segmentId)
-    identifiers = vtk.vtkStringArray()
-    for label in card.labels:
-        identifier = segmentation.AddEmptySegment(
-            segmentation.GenerateUniqueSegmentID(label.name), label.name, [part / 255 for part in label.color]
+    if not segmentation.GetNumberOfSegments():
+        # nothing in it can be moved or change its grid by this
+        segmentation.SetSourceRepresentationName(
+            slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
         )
-        segment = segmentation.GetSegment(identifier)
-        segment.SetTag(SEGMENT_TAG, str(label.value))
-        if label.terminology:
-            segment.SetTerminology(label.terminology)
-        identifiers.InsertNextValue(identifier)
-    _fill(node, volumeNode, _inOrder(labels, card), identifiers)
-    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    _fill(node, _gridIn(node, volumeNode), _inOrder(labels, card), _addSegments(segmentation, card))
+    if hadSurfaces:
+        # new voxels take all surfaces away, those of the user's own segments too
+        node.CreateClosedSurfaceRepresentation()
+    return node
+
+
+def showReference(volumeNode: Any, labels: np.ndarray, card: ModelCard) -> Any:
+    """Bring a label map that people drew into the scene, with the names and colours of the card.
+
+    It is no result: it stays where the volume is segmented again.
+
+    Args:
+        volumeNode: the volume that was labelled.
+        labels: (K, J, I) label values of the card, 0 for background.
+        card: of a model with these labels.
+    """
+    import slicer
+
+    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} ground truth")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    showSegmentation(volumeNode, labels, card, node)
+    node.SetNodeReferenceID(INPUT_ROLE, None)
+    segmentation = node.GetSegmentation()
+    for segmentId in segmentation.GetSegmentIDs():
+        segmentation.GetSegment(segmentId).RemoveTag(SEGMENT_TAG)
+    _besideOf(node, volumeNode)
     return node
 
 
@@ -107,14 +167,13 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     return node
 
 
-def exportLabelmap(volumeNode: Any) -> Any:
+def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Any:
     """A labelmap volume with the label values of the model, on the grid of the volume.
 
     Segments that the user added have no label value of the model and are left out.
     """
     import slicer
 
-    segmentationNode = findResult(volumeNode, SEGMENTATION)
     labels = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
     segmentation = segmentationNode.GetSegmentation()
     for segmentId in segmentation.GetSegmentIDs():
@@ -159,10 +218,18 @@ def _newResult(volumeNode: Any, kind: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(className, name)
     node.SetAttribute(KIND_ATTRIBUTE, kind)
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
-    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    _besideOf(node, volumeNode)
     return node
+
+
+def _besideOf(node: Any, volumeNode: Any) -> None:
+    """Put a node into the folder of a volume; the core alone, without Slicer's application, has no items."""
+    import slicer
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item, volumeItem = (hierarchy.GetItemByDataNode(one) for one in (node, volumeNode))
+    if item and volumeItem:
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(volumeItem))
 
 
 def _placeLike(node: Any, volumeNode: Any) -> None:
@@ -181,16 +248,63 @@ def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
     return positions[labels]
 
 
-def _fill(node: Any, volumeNode: Any, labels: np.ndarray, identifiers: Any) -> None:
-    """Put the voxels of the values 1, 2, ... into the segments in their order."""
-    import slicer
+def _ownSegments(segmentationNode: Any) -> list[str]:
+    """IDs of the segments that did not come from here."""
+    segmentation = segmentationNode.GetSegmentation()
+    return [name for name in segmentation.GetSegmentIDs() if not _tag(segmentation.GetSegment(name))]
 
+
+def _addSegments(segmentation: Any, card: ModelCard) -> list[str]:
+    """Add an empty segment for each structure of the card; their IDs."""
+    identifiers = []
+    for label in card.labels:
+        identifier = segmentation.AddEmptySegment(
+            segmentation.GenerateUniqueSegmentID(label.name), label.name, [part / 255 for part in label.color]
+        )
+        segment = segmentation.GetSegment(identifier)
+        segment.SetTag(SEGMENT_TAG, str(label.value))
+        if label.terminology:
+            segment.SetTerminology(label.terminology)
+        identifiers.append(identifier)
+    return identifiers
+
+
+def _gridIn(segmentationNode: Any, volumeNode: Any) -> np.ndarray | None:
+    """Matrix (4, 4) from the voxels of a volume to the coordinates of a segmentation, where segments can have it.
+
+    None where a transform that is not linear, or shears, lies between the two.
+    """
+    import slicer
+    import vtk
+
+    parents = [node.GetParentTransformNode() for node in (volumeNode, segmentationNode)]
+    between = vtk.vtkMatrix4x4()
+    if parents[0] is not parents[1]:
+        if not all(parent is None or parent.IsTransformToWorldLinear() for parent in parents):
+            return None
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(*parents, between)
+    matrix = slicer.util.arrayFromVTKMatrix(between) @ ijkToRas(volumeNode)
+    directions = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    straight = np.abs(directions.T @ directions - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE
+    return matrix if straight else None
+
+
+def _fill(node: Any, grid: np.ndarray, labels: np.ndarray, identifiers: list[str]) -> None:
+    """Put the voxels of the values 1, 2, ... into the segments in their order; a layer of their own holds them."""
+    import slicer
+    import vtk
+
+    names = vtk.vtkStringArray()
+    for identifier in identifiers:
+        names.InsertNextValue(identifier)
     labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         labelmap.SetHideFromEditors(True)
         slicer.util.updateVolumeFromArray(labelmap, labels)
-        labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRas(volumeNode)))
-        slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, node, identifiers)
+        labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid))
+        # under the same transform Slicer takes the voxels as they are
+        labelmap.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+        slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, node, names)
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
 

@@ -47,3 +47,12 @@ def slicer_host() -> Iterator[Host]:
     seen += host.verdict()
     if seen:
         pytest.fail("while the test ran:\n" + "\n".join(seen), pytrace=False)
+
+
+@pytest.fixture
+def panel(slicer_host: Host):
+    """The open panel of the segmenting module."""
+    from segmentpanel import MODULE
+
+    slicer_host.load_module(MODULE)
+    return slicer_host.open_module("GlobalLocalAlignment")

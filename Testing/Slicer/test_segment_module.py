@@ -7,33 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentSlicerLib import results
-
-MODULE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment" / "GlobalLocalAlignment.py"
-PATIENCE = 120_000
-
-
-@pytest.fixture
-def panel(slicer_host):
-    """The open panel of the module."""
-    slicer_host.load_module(MODULE)
-    return slicer_host.open_module("GlobalLocalAlignment")
-
-
-def add_phantom(name: str, seed: int = 7):
-    """A small CT phantom as a node, oblique in space; the node and its label map (K, J, I)."""
-    image, labels = render_phantom("abdomen", "CT", seed, (40, 32, 8), (8, 8, 16), oblique=True)
-    node = slicer.util.addVolumeFromArray(
-        np.ascontiguousarray(image.array.T), ijkToRAS=slicer.util.vtkMatrixFromArray(image.ijk_to_ras), name=name
-    )
-    return node, labels.array.T
-
-
-def choose(panel, model: Path, *nodes) -> None:
-    for node in nodes:
-        panel.ui.volumesSelector.setCheckState(node, 2)
-    panel.ui.modelPathEdit.currentPath = str(model)
+from segmentpanel import MODULE, PATIENCE, add_phantom, choose
 
 
 def test_apply_says_why_it_is_disabled(panel, tiny_run: Path, tmp_path: Path):
@@ -47,6 +22,16 @@ def test_apply_says_why_it_is_disabled(panel, tiny_run: Path, tmp_path: Path):
     node, _ = add_phantom("CT")
     panel.ui.volumesSelector.setCheckState(node, 2)
     assert panel.ui.applyButton.enabled
+
+
+def test_the_module_works_where_there_are_no_views(slicer_host):
+    slicer.app.commandOptions().noLayoutManager = True
+    slicer_host.load_module(MODULE)
+    panel = slicer_host.open_module("GlobalLocalAlignment")
+    node, labels = add_phantom("CT")
+    results.showVolume(node, np.zeros(labels.shape, np.float32), results.SYNTHESIZED)
+    panel._parameterNode.shownVolume = node
+    panel.ui.compareButton.click()
 
 
 def test_volumes_become_segmentations_with_mask_and_style_in_the_scene(panel, slicer_host, tiny_run: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -361,6 +361,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._filters, self._name_filters, self._key = self.Dirs | self.Files, [], ""
+        self._valid = False
         self._box = QtWidgets.QComboBox(self)
         self._box.setEditable(True)
         self._box.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
@@ -374,8 +375,16 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         self._button.clicked.connect(lambda: self.browse())
 
     def _changed(self, text: str) -> None:
-        self.currentPathChanged.emit(text)
-        self.validInputChanged.emit(Path(text).exists())
+        """Say what the path is, as ctk does: only where it ends as the name filters want it."""
+        ends = [end for name in self._name_filters for end in re.findall(r"\*(\.\w+)", name)]
+        was, self._valid = self._valid, text.endswith(tuple(ends)) if ends else bool(text)
+        if self._valid:
+            self.currentPathChanged.emit(text)
+        if self._valid != was:
+            self.validInputChanged.emit(self._valid)
+
+    def comboBox(self) -> QtWidgets.QComboBox:
+        return self._box
 
     def getCurrentPath(self) -> str:
         return self._box.currentText

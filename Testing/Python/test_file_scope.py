@@ -1,0 +1,34 @@
+"""What the modules import when Slicer loads them: nothing that Slicer does not bring."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
+BROUGHT = {"slicer", "vtk", "qt", "ctk", "numpy", "scipy", "SimpleITK"}
+OURS = {"GlobalLocalAlignmentSlicerLib"}
+FILES = [FOLDER / "GlobalLocalAlignment.py", *sorted((FOLDER / "GlobalLocalAlignmentSlicerLib").glob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """Packages that a file imports when it is loaded, not later in a function."""
+    found, waiting = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.partition(".")[0])
+        waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_what_slicer_brings_is_imported_when_a_file_is_loaded(path: Path):
+    assert imported(path) <= BROUGHT | OURS | set(sys.stdlib_module_names)
