@@ -11,6 +11,8 @@ import slicer
 from GlobalLocalAlignmentSlicerLib.casestable import CasesTable, roleName
 from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
+from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.runview import RunView
 from GlobalLocalAlignmentSlicerLib.scenecases import folders, isImage, volumesOfFolder
 from GlobalLocalAlignmentSlicerLib.scenetrainer import SceneTrainer
@@ -33,6 +35,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 MODALITIES = ("automatic", "CT", "MR")
 FIRST_PRESET = "abdomen"
+TRAINING_BYTES = 4 << 30
+"""Free memory of a GPU below which a warning comes before anything was measured; the estimate tells the figure."""
 
 
 class GlobalLocalAlignmentTraining(ScriptedLoadableModule):
@@ -77,6 +81,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._closeGuard = None
+        self._deviceFinder = DeviceFinder()
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -116,6 +121,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.structuresTable.show()
         self.showRun()
         self._openLastRun()
+        self._deviceFinder.find(self.onDevicesFound)
 
     def _connect(self) -> None:
         ui = self.ui
@@ -144,6 +150,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         ui.previewComboBox.connect("activated(int)", lambda index: self.showRun())
 
     def cleanup(self) -> None:
+        self._deviceFinder.close()
         if self._closeGuard is not None:
             self._closeGuard.release()
         if self.logic is not None:
@@ -154,6 +161,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def enter(self) -> None:
         self.initializeParameterNode()
         self.showFolders()
+        self._deviceFinder.find(self.onDevicesFound)
 
     def exit(self) -> None:
         # a training runs on, and is watched on, while another module is looked at
@@ -192,6 +200,11 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(f"{SETTINGS}/Device", device)
         self.ui.estimateLabel.text = ""
+        self._deviceFinder.find(self.onDevicesFound)
+
+    def onDevicesFound(self, devices: Devices) -> None:
+        """Say what the training will run on, and what speaks against it, before it is started."""
+        self.ui.deviceHintLabel.text = describeDevice(self.ui.deviceComboBox.currentText, devices, TRAINING_BYTES)
 
     def onRunsChanged(self, directory: str) -> None:
         slicer.app.settings().setValue(f"{SETTINGS}/Runs", directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, render_phantom
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
+from GlobalLocalAlignmentSlicerLib.devicefinder import Devices, Gpu
+from GlobalLocalAlignmentSlicerLib.estimate import describeEstimate
 from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -335,6 +338,34 @@ def test_the_term_of_a_structure_is_shown_and_goes_into_the_run(panel, slicer_ho
     add(panel, "source", node)
     assert panel.ui.structuresTable.item(0, 4).text() == "Kidney, Right"
     assert panel.logic.mapping.structures()[0].setting()["terminology"] == code
+
+
+def test_time_and_memory_are_measured_before_a_training(panel, slicer_host):
+    panel.ui.estimateButton.click()
+    assert panel.ui.estimateButton.text == "Cancel"
+    slicer_host.wait_until(lambda: not panel.logic.estimating, PATIENCE)
+    assert re.match(r"About .+ on cpu.*, \d+\.\d GiB of memory\.", panel.ui.estimateLabel.text)
+    assert panel.ui.estimateButton.text == "Estimate time and memory"
+    panel.ui.settingsText.setPlainText("plane.size=[33, 40]")
+    panel.ui.estimateButton.click()
+    slicer_host.wait_until(lambda: not panel.logic.estimating, PATIENCE)
+    assert "plane.size" in panel.ui.estimateLabel.text
+
+
+def test_an_estimate_can_be_cancelled_and_warns_where_memory_is_short(panel, slicer_host):
+    panel.ui.estimateButton.click()
+    panel.ui.estimateButton.click()
+    slicer_host.wait_until(lambda: not panel.logic.estimating, PATIENCE)
+    assert panel.ui.estimateLabel.text == ""
+    event = {"seconds": 7260.0, "device": "cuda", "memory_bytes": 12 << 30, "device_memory_bytes": 8 << 30}
+    assert describeEstimate(event).startswith("About 2 h 01 min on cuda, 12.0 GiB of memory.")
+    assert "8.0 GiB: lower the batch sizes" in describeEstimate(event)
+    assert "lower" not in describeEstimate(event | {"device_memory_bytes": 24 << 30})
+
+
+def test_the_device_is_looked_at_before_a_training(panel):
+    panel.onDevicesFound(Devices((Gpu("T500", 4 << 30, 1 << 30),)))
+    assert "T500" in panel.ui.deviceHintLabel.text and "about 4 GB are wanted" in panel.ui.deviceHintLabel.text
 
 
 def test_both_modules_load_with_nothing_installed_that_the_core_needs():
