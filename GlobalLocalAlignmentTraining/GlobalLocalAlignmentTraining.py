@@ -320,6 +320,10 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
                 self.logic.resume()
 
     def onOpen(self) -> None:
+        if self.watchesOther():
+            self.logic.closeRun()
+            slicer.app.settings().remove(f"{SETTINGS}/Run")
+            return
         start = self.ui.runsButton.directory
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a run"), start)
         if folder:
@@ -353,12 +357,17 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     # run
 
+    def watchesOther(self) -> bool:
+        """Whether the run that is shown is being trained by a process that was not started here."""
+        return self.logic.run is not None and self.logic.run.elsewhere
+
     def showRun(self) -> None:
         """Show what is known of the run."""
         run = self.logic.run
         self.runView.show(run, self.logic.busy)
         self.ui.resumeButton.enabled = run is not None and run.resumable and not self.logic.busy
-        self.ui.openButton.enabled = not self.logic.busy
+        self.ui.openButton.text = _("Watch no longer") if self.watchesOther() else _("Open run ...")
+        self.ui.openButton.enabled = not self.logic.busy or self.watchesOther()
         self.ui.segmentButton.enabled = run is not None and run.model is not None
         self.ui.reportButton.enabled = run is not None and (run.folder / "report.html").is_file()
         if self.logic.busy:

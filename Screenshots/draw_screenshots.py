@@ -115,7 +115,6 @@ def _training(host: Host, demo: Path, output: Path) -> None:
 
 
 def _add_case(panel: Any, folder: Path, file: str, name: str, role: str) -> None:
-    import slicer
     from GlobalLocalAlignmentLib.volumes import read_labelmap
     from GlobalLocalAlignmentSlicerLib import results
     from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
@@ -125,9 +124,7 @@ def _add_case(panel: Any, folder: Path, file: str, name: str, role: str) -> None
     if role == "source":
         card = readModelCard(folder.parents[1] / "runs" / "ours" / "model.safetensors")
         labels = read_labelmap(folder / "labels" / file).array.T
-        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} drawn")
-        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
-        results.showSegmentation(node, labels, card, segmentation)
+        results.showReference(node, labels, card)
 
 
 def _load(path: Path, name: str) -> Any:

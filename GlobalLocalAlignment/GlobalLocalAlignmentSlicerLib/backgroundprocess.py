@@ -142,16 +142,31 @@ class BackgroundProcess:
         self._process = None
 
 
-def writeCall(words: Sequence[str], path: Path) -> str:
-    """Write words for the core into a file, one a line, and return the word that stands for them.
+def callCore(
+    words: Sequence[str],
+    folder: Path,
+    onEvent: Callable[[dict[str, Any]], None],
+    onText: Callable[[str], None],
+    onFinished: Callable[[int], None],
+    stopFile: Path | None = None,
+    startTimer: StartTimer | None = None,
+    python: str | None = None,
+) -> BackgroundProcess:
+    """Start the core in the background, with its words in a file of a folder and what it prints in another.
 
-    A command line is too short for many words on some systems, and its encoding may not know a path.
+    A command line is too short for many words on some systems, and its encoding may not know a path. For the other
+    arguments see ``BackgroundProcess``.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the folder cannot be written, or the process not be started.
     """
-    path.write_text("\n".join(words), encoding="utf-8")
-    return f"@{path}"
+    call = folder / "call.txt"
+    call.write_text("\n".join(["--events", *words]), encoding="utf-8")
+    process = BackgroundProcess(
+        [f"@{call}"], folder / "output.txt", onEvent, onText, onFinished, stopFile, startTimer, python
+    )
+    process.start()
+    return process
 
 
 def parseEvent(line: str) -> dict[str, Any] | None:

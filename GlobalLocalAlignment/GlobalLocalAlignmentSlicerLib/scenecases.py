@@ -94,7 +94,8 @@ def startCheck(case: TrainingCase) -> Callable[[], None]:
     """Look at everything of a case that needs the scene; what takes time alone is left to the function returned.
 
     Returns:
-        a function that reads the voxels and completes ``case``. It touches no node and may run on another thread.
+        a function that reads the voxels and completes what is known of ``case``. It touches no node and may run on
+        another thread.
     """
     import slicer
 
@@ -103,7 +104,7 @@ def startCheck(case: TrainingCase) -> Callable[[], None]:
     problem = _imageProblem(volumeNode)
     if not problem and case.role in LABELLED:
         problem = _labelsProblem(volumeNode, labelsNode)
-    case.checked, case.problem, case.doubts, case.found = bool(problem), problem, (), ()
+    case.problem, case.doubts, case.found = problem, (), ()
     if problem:
         return lambda: None
     array = slicer.util.arrayFromVolume(volumeNode)
@@ -117,7 +118,6 @@ def startCheck(case: TrainingCase) -> Callable[[], None]:
         case.doubts = (_("empty: {names}").format(names=", ".join(empty)),) if empty else ()
         if case.role in LABELLED and not case.found and not case.problem:
             case.problem = _("its labels hold no structure")
-        case.checked = True
 
     return look
 

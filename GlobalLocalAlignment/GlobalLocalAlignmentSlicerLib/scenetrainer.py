@@ -144,11 +144,12 @@ class SceneTrainer:
     def _lookSteps(self) -> Generator[None, None, None]:
         while waiting := [case for case in self.cases.cases if not case.checked and case.folder is None]:
             case = waiting[0]
-            reading = Beside(startCheck(case))
+            labelsId, reading = case.labelsId, Beside(startCheck(case))
             while not reading.done:
                 yield
             reading.result()
-            case.checked = True
+            # other labels may have been chosen meanwhile
+            case.checked = case.labelsId == labelsId
             self._casesChanged()
             yield
 
@@ -212,7 +213,7 @@ class SceneTrainer:
             run.begin(["--config", str(inputs / CONFIGURATION_NAME), *options.words()])
         except (VolumeFileError, OSError) as error:
             run.fail(str(error))
-        except BaseException:
+        except Exception:
             run.fail(_("The cases could not be written; the log of Slicer has the details."))
             raise
         self._writing = None
@@ -273,7 +274,7 @@ class SceneTrainer:
         self._dropRun()
         self.curves.clear()
         self._drawnAt = 0.0
-        self.run = TrainingRun(folder, self._runChanged, lambda line: self.onText(line), self._runEnded)
+        self.run = TrainingRun(folder, self._runChanged, lambda line: self.onText(line))
 
     def _dropRun(self) -> None:
         run, self.run = self.run, None
@@ -281,13 +282,10 @@ class SceneTrainer:
             run.leave()
 
     def _runChanged(self) -> None:
-        if time.monotonic() - self._drawnAt > CURVES_SECONDS:
+        # what a run that is over has said last is drawn at once
+        if time.monotonic() - self._drawnAt > CURVES_SECONDS or not self.run.active:
             self.curves.update(self.run.state)
             self._drawnAt = time.monotonic()
-        self.onRunChanged()
-
-    def _runEnded(self) -> None:
-        self.curves.update(self.run.state)
         self.onRunChanged()
 
     # estimate

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .backgroundprocess import BackgroundProcess, StartTimer, reasonOf, writeCall
+from .backgroundprocess import BackgroundProcess, StartTimer, callCore, reasonOf
 
 STOPPED, FAILED = "stopped", "failed"
 
@@ -146,20 +146,18 @@ class SegmentationJob:
         Raises:
             OSError: the process cannot be started; nothing is left behind.
         """
-        words = ["--events", *self.options.arguments(self.folder / "images", self.folder / "results")]
+        words = self.options.arguments(self.folder / "images", self.folder / "results")
         try:
-            self._process = BackgroundProcess(
-                [writeCall(words, self.folder / "call.txt")],
-                self.folder / "output.txt",
+            self._process = callCore(
+                words,
+                self.folder,
                 self._take,
                 self._hear,
                 self._finish,
                 startTimer=self._startTimer,
                 python=self._python,
             )
-            self._process.start()
         except OSError:
-            self._process = None
             self.discard()
             raise
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .backgroundprocess import POLL_MILLISECONDS, BackgroundProcess, StartTimer, reasonOf, startQtTimer, writeCall
-from .runwatcher import CONFIGURATION_NAME, EVENTS_NAME, RunState, RunWatcher
+from .backgroundprocess import POLL_MILLISECONDS, BackgroundProcess, StartTimer, callCore, reasonOf, startQtTimer
+from .runwatcher import CONFIGURATION_NAME, EVENTS_NAME, STOP_NAME, RunState, RunWatcher
 
 INPUTS_PREFIX = "gla-training-"
 PREPARING = "prepare"
@@ -27,9 +27,8 @@ class TrainingRun:
 
     Args:
         folder: the run folder; it need not be there yet.
-        onChanged: called when there is something new to show.
+        onChanged: called when there is something new to show, the end among it.
         onText: called with lines for the log.
-        onEnded: called once for each start, when the process has ended or, for a run that is watched, when it is over.
         startTimer: see ``BackgroundProcess``.
         python: see ``BackgroundProcess``.
         isTrained: whether a process trains a run folder, None where that cannot be known.
@@ -43,13 +42,12 @@ class TrainingRun:
         folder: Path,
         onChanged: Callable[[], None],
         onText: Callable[[str], None],
-        onEnded: Callable[[], None],
         startTimer: StartTimer | None = None,
         python: str | None = None,
         isTrained: Callable[[Path], bool | None] | None = None,
     ) -> None:
         self.folder = folder
-        self.onChanged, self.onText, self.onEnded = onChanged, onText, onEnded
+        self.onChanged, self.onText = onChanged, onText
         self._startTimer, self._python = startTimer or startQtTimer, python
         self._isTrained = isTrained or trainedByAProcess
         self._watcher = RunWatcher(folder)
@@ -58,7 +56,7 @@ class TrainingRun:
         self._temporary: Path | None = None
         self._aliveAt, self._alive = 0.0, None
         self._over = False
-        self._stopping = False
+        self._heard = self._begun = self._stopping = False
         self.inputs: Path | None = None
         self.prepared, self.ofPrepared = 0, 0
         self.problems: list[str] = []
@@ -77,6 +75,11 @@ class TrainingRun:
     def active(self) -> bool:
         """Whether the run is being trained, here or elsewhere."""
         return self.status in ("preparing", "running", "stopping")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a process that was not started here trains the run."""
+        return self.active and not self.ours
 
     @property
     def status(self) -> str:
@@ -167,13 +170,14 @@ class TrainingRun:
         Raises:
             OSError: the run folder cannot be written.
         """
-        if self.ours and (self._stopping or not self.folder.is_dir()):
-            # while cases are still checked there is no run that could be stopped cleanly
-            self._stopping = True
-            self._process.end()
-        else:
-            self._stopping = True
+        self._stopping = True
+        if not self.ours:
             self._watcher.askToStop()
+        elif self._begun:
+            self._process.stop()
+        else:
+            # nothing has been trained, and a run that is taken up again forgets requests of before
+            self._process.end()
         self.onChanged()
 
     def leave(self) -> None:
@@ -181,34 +185,38 @@ class TrainingRun:
         self._stopTimer()
         if self.ours:
             self._process.leave()
-            # where an open file can be removed it goes with the process; cases are still needed until they are slices
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            if self._heard:
+                # it knows its words; where an open file can be removed, what it prints goes with it. Cases of the
+                # scene are needed until they are slices: whoever opens the run next removes them
+                shutil.rmtree(self._temporary, ignore_errors=True)
         else:
             self._discard()
 
     def _start(self, words: list[str]) -> None:
         self._temporary = Path(tempfile.mkdtemp(prefix="gla-"))
-        self._stopping, self.problems = False, []
+        self._heard = self._begun = self._stopping = False
+        self.problems = []
         self._watcher = RunWatcher(self.folder)
-        self._process = BackgroundProcess(
-            [writeCall(["--events", *words], self._temporary / "call.txt")],
-            self._temporary / "output.txt",
-            self._take,
-            self._hear,
-            self._finish,
-            startTimer=self._startTimer,
-            python=self._python,
-        )
         try:
-            self._process.start()
+            self._process = callCore(
+                words,
+                self._temporary,
+                self._take,
+                self._hear,
+                self._finish,
+                self.folder / STOP_NAME,
+                self._startTimer,
+                self._python,
+            )
         except OSError:
-            self._process = None
             self._discard()
             raise
         self.watch()
 
     def _take(self, event: dict[str, Any]) -> None:
         """Events before there is a run folder; later the folder tells them."""
+        self._heard = True
+        self._begun = self._begun or event["event"] == "run_started"
         if event["event"] == "progress" and event.get("stage") == PREPARING:
             self.prepared, self.ofPrepared = int(event.get("iteration") or 0), int(event.get("of") or 0)
             self.onChanged()
@@ -250,7 +258,6 @@ class TrainingRun:
         self._stopping = False
         self._discard()
         self.onChanged()
-        self.onEnded()
 
     def _dropInputs(self) -> None:
         """Remove images of patients from the temporary folder once the run has its slices."""

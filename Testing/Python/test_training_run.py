@@ -41,15 +41,13 @@ def write_run(folder: Path, *events: dict, configuration: dict | None = None) ->
     (folder / "events.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
-def watched(folder: Path, alive: bool | None) -> tuple[TrainingRun, Timers, list[str]]:
-    timers, told = Timers(), []
-    run = TrainingRun(
-        folder, lambda: None, told.append, lambda: told.append("ended"), timers.start, isTrained=lambda folder: alive
-    )
+def watched(folder: Path, alive: bool | None) -> tuple[TrainingRun, Timers]:
+    timers = Timers()
+    run = TrainingRun(folder, lambda: None, print, timers.start, isTrained=lambda folder: alive)
     run.watch()
     timers.tick()
     timers.tick()
-    return run, timers, told
+    return run, timers
 
 
 RUNNING = {"event": "progress", "iteration": 4, "of": 9, "values": {}}
@@ -62,37 +60,53 @@ def test_a_run_that_says_it_runs_is_interrupted_where_nobody_trains_it(
     tmp_path: Path, alive: bool | None, status: str, resumable: bool
 ):
     write_run(tmp_path / "run", {"event": "run_started"}, RUNNING)
-    run, timers, told = watched(tmp_path / "run", alive)
+    run, timers = watched(tmp_path / "run", alive)
     assert (run.status, run.resumable) == (status, resumable)
-    assert told == (["ended"] if alive is False else [])
     assert bool(timers.functions) is (alive is not False)
 
 
 def test_a_run_that_is_over_is_read_to_its_end_and_watched_no_longer(tmp_path: Path):
     write_run(tmp_path / "run", *({**RUNNING, "iteration": n} for n in range(1200)), {"event": "run_finished"})
-    run, timers, told = watched(tmp_path / "run", False)
+    run, timers = watched(tmp_path / "run", False)
     for _ in range(4):
         timers.tick()
-    assert run.status == "finished" and told == ["ended"] and timers.functions == []
+    assert run.status == "finished" and timers.functions == []
 
 
 def test_a_run_that_is_watched_is_stopped_through_its_folder(tmp_path: Path):
     write_run(tmp_path / "run", RUNNING)
-    run, _, _ = watched(tmp_path / "run", True)
+    run, _ = watched(tmp_path / "run", True)
     run.stop()
     assert (tmp_path / "run" / "stop").is_file() and run.status == "stopping"
 
 
 def test_a_process_that_cannot_be_started_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    run = TrainingRun(
-        tmp_path / "run", lambda: None, print, lambda: None, Timers().start, python=str(tmp_path / "no python")
-    )
+    run = TrainingRun(tmp_path / "run", lambda: None, print, Timers().start, python=str(tmp_path / "no python"))
     inputs = run.prepareInputs()
     with pytest.raises(OSError, match="no python"):
         run.begin(["--config", "x"])
     assert not inputs.exists() and not run.ours
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_is_left_at_once_still_finds_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    python = tmp_path / "python"
+    heard = tmp_path / "heard"
+    # as a Python that takes its time: it reads its words when the test lets it
+    # "-u -m PACKAGE @FILE": the fourth word names the file
+    waits = f'while [ ! -e "{tmp_path}/go" ]; do :; done'
+    python.write_text(f'#!/bin/sh\n{waits}\ncat "${{4#@}}" > "{heard}"\n')
+    python.chmod(0o755)
+    run = TrainingRun(tmp_path / "run", lambda: None, print, Timers().start, python=str(python))
+    run.begin(["--config", "x"])
+    process = run._process._process
+    run.leave()
+    (tmp_path / "go").touch()
+    assert process.wait() == 0
+    assert heard.read_text().splitlines()[:2] == ["--events", "train"]
 
 
 def test_images_of_an_earlier_session_are_removed_once_the_run_has_its_slices(

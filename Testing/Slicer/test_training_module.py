@@ -246,6 +246,17 @@ def test_stop_is_clean_and_resume_goes_on(panel, slicer_host, tiny_words: str):
     assert panel.logic.run.status == "stopped"
 
 
+def test_a_stop_while_cases_are_written_leaves_nothing(panel, slicer_host):
+    add_cohorts(panel)
+    panel.ui.startButton.click()
+    inputs = panel.logic.run.inputs
+    panel.logic._writing.step()
+    assert inputs.is_dir() and not panel.logic.run.ours
+    panel.ui.startButton.click()
+    assert panel.ui.statusLabel.text == "Stopped before the training began."
+    assert not inputs.exists() and panel.ui.startButton.enabled
+
+
 def test_closing_the_scene_leaves_a_training_that_has_its_files_alone(panel, slicer_host):
     add_cohorts(panel)
     start(panel, slicer_host)

@@ -104,11 +104,27 @@ def test_a_run_that_another_process_trains_is_watched_and_not_trained_twice(
     panel.logic.run.resume()
     slicer_host.wait_until(lambda: not panel.logic.run.ours, PATIENCE)
     assert "is being trained by another process" in panel.ui.statusLabel.text
-    # and stops it from there
+    # looks away, looks again, and stops it from there
+    assert panel.ui.openButton.text == "Watch no longer"
+    panel.ui.openButton.click()
+    assert panel.logic.run is None and mine.ours and panel.ui.openButton.text == "Open run ..."
     panel.logic.open(mine.folder)
     slicer_host.wait_until(lambda: panel.logic.run.status == "running", PATIENCE)
     panel.ui.startButton.click()
     slicer_host.wait_until(lambda: panel.logic.run.status == "stopped" and not mine.ours, PATIENCE)
+
+
+def test_a_stop_that_comes_before_a_resumed_run_has_begun_is_not_lost(cases_on_disk, slicer_host, tiny_words: str):
+    panel = cases_on_disk
+    panel.ui.settingsText.setPlainText(tiny_words.replace("synthesis.iterations=6", "synthesis.iterations=4000"))
+    start(panel, slicer_host)
+    slicer_host.wait_until(lambda: panel.logic.run.state.iteration >= 4, PATIENCE)
+    panel.ui.startButton.click()
+    wait_for_the_end(panel, slicer_host)
+    panel.ui.resumeButton.click()
+    panel.ui.startButton.click()
+    wait_for_the_end(panel, slicer_host)
+    assert panel.logic.run.status == "stopped" and panel.ui.resumeButton.enabled
 
 
 def test_a_run_may_have_a_long_name_with_any_letters(cases_on_disk, slicer_host, tmp_path: Path):

@@ -20,6 +20,9 @@ from SlicerHost.core import make_core
 from SlicerHost.dialogs import Answers, answers
 from SlicerHost.views import Views, write_png
 
+WAKE_MILLISECONDS = 5
+"""A test that waits looks so often at what it waits for, and leaves the processor to others meanwhile."""
+
 STAND_INS = Path(__file__).parent / "StandIns"
 GENUINE_PYTHON = "Base/Python/slicer"
 GENUINE_STATISTICS = "Modules/Scripted/SegmentStatistics"
@@ -128,8 +131,12 @@ class Host:
         """Let timers and events run, at least once and then for a time."""
         until = QtCore.QDeadlineTimer(milliseconds)
         self.app.processEvents()
+        # Qt waits for events only where no time is given with it; the timer is an event, so it does not wait for ever
+        timer, loop = QtCore.QTimer(), QtCore.QEventLoop()
+        timer.start(WAKE_MILLISECONDS)
         while not until.hasExpired():
-            self.app.processEvents(QtCore.QEventLoop.WaitForMoreEvents | QtCore.QEventLoop.AllEvents, 20)
+            loop.processEvents(QtCore.QEventLoop.AllEvents | QtCore.QEventLoop.WaitForMoreEvents)
+        timer.stop()
 
     def wait_until(self, condition: Callable[[], bool], milliseconds: int = 10000) -> None:
         """Let events run until a condition holds; TimeoutError if it does not in time."""
