@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,12 +92,27 @@ def sameGrid(first: Any, second: Any) -> bool:
     )
 
 
-def startCheck(case: TrainingCase) -> Callable[[], None]:
-    """Look at everything of a case that needs the scene; what takes time alone is left to the function returned.
+@dataclass(frozen=True)
+class Voxels:
+    """What the voxels of a case say.
+
+    Attributes:
+        low: smallest value of the image, not a number where any is none.
+        high: largest value.
+        structures: of the labels, each with whether any voxel has it.
+    """
+
+    low: float
+    high: float
+    structures: list[tuple[Found, bool]]
+
+
+def startCheck(case: TrainingCase) -> Callable[[], Voxels] | None:
+    """Look at everything of a case that takes no time, and note what is wrong.
 
     Returns:
-        a function that reads the voxels and completes what is known of ``case``. It touches no node and may run on
-        another thread.
+        a function that reads the voxels, for ``finishCheck``; it touches neither nodes nor Slicer and may run on
+        another thread. None where the case cannot be used whatever its voxels say.
     """
     import slicer
 
@@ -106,20 +123,23 @@ def startCheck(case: TrainingCase) -> Callable[[], None]:
         problem = _labelsProblem(volumeNode, labelsNode)
     case.problem, case.doubts, case.found = problem, (), ()
     if problem:
-        return lambda: None
+        return None
     array = slicer.util.arrayFromVolume(volumeNode)
-    candidates = _structuresOf(labelsNode) if case.role in LABELLED else lambda: []
+    structures = _structuresOf(labelsNode) if case.role in LABELLED else lambda: []
+    return lambda: Voxels(float(array.min()), float(array.max()), structures())
 
-    def look() -> None:
-        case.problem = voxelProblem(array)
-        structures = candidates()
-        case.found = tuple(found for found, there in structures if there)
-        empty = [found.name for found, there in structures if not there]
-        case.doubts = (_("empty: {names}").format(names=", ".join(empty)),) if empty else ()
-        if case.role in LABELLED and not case.found and not case.problem:
-            case.problem = _("its labels hold no structure")
 
-    return look
+def finishCheck(case: TrainingCase, voxels: Voxels) -> None:
+    """Note what the voxels of a case say."""
+    case.found = tuple(found for found, there in voxels.structures if there)
+    empty = [found.name for found, there in voxels.structures if not there]
+    case.doubts = (_("empty: {names}").format(names=", ".join(empty)),) if empty else ()
+    if not (math.isfinite(voxels.low) and math.isfinite(voxels.high)):
+        case.problem = _("holds values that are not numbers; replace them first")
+    elif voxels.low == voxels.high:
+        case.problem = _("has the same value everywhere")
+    elif case.role in LABELLED and not case.found:
+        case.problem = _("its labels hold no structure")
 
 
 def _imageProblem(node: Any) -> str:
@@ -133,14 +153,6 @@ def _imageProblem(node: Any) -> str:
     if min(image.GetDimensions()) < 2:
         return _("is a single slice, not a volume")
     return ""
-
-
-def voxelProblem(array: np.ndarray) -> str:
-    """What is wrong with the values of an image, empty where nothing is."""
-    low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return _("holds values that are not numbers; replace them first")
-    return _("has the same value everywhere") if low == high else ""
 
 
 def _labelsProblem(volumeNode: Any, labelsNode: Any) -> str:

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from .diskcheck import DiskCheck
 from .estimate import Estimate
 from .runwatcher import CONFIGURATION_NAME
-from .scenecases import labelsFor, startCheck
+from .scenecases import finishCheck, labelsFor, startCheck
 from .steps import Beside, Steps
 from .structures import StructureMapping
 from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
@@ -144,10 +144,12 @@ class SceneTrainer:
     def _lookSteps(self) -> Generator[None, None, None]:
         while waiting := [case for case in self.cases.cases if not case.checked and case.folder is None]:
             case = waiting[0]
-            labelsId, reading = case.labelsId, Beside(startCheck(case))
-            while not reading.done:
-                yield
-            reading.result()
+            labelsId, read = case.labelsId, startCheck(case)
+            if read is not None:
+                reading = Beside(read)
+                while not reading.done:
+                    yield
+                finishCheck(case, reading.result())
             # other labels may have been chosen meanwhile
             case.checked = case.labelsId == labelsId
             self._casesChanged()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
+import slicer.i18n
 import slicer.packaging
 import vtk
 from SlicerHost import problems
@@ -197,6 +198,7 @@ def test_errors_of_vtk_and_warnings_of_qt_are_kept():
         lambda widget, node: slicer.mrmlScene.GetNumberOfNodes(),
         lambda widget, node: slicer.app.processEvents(),
         lambda widget, node: slicer.modules.segmentations.logic().GetMRMLScene(),
+        lambda widget, node: slicer.i18n.tr("a text"),
     ],
 )
 def test_qt_and_mrml_refuse_other_threads(work):

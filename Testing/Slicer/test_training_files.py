@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentLib.volumes import read_volume
-from GlobalLocalAlignmentSlicerLib.scenecases import labelsFor, startCheck
+from GlobalLocalAlignmentSlicerLib.scenecases import finishCheck, labelsFor, startCheck
 from GlobalLocalAlignmentSlicerLib.structures import StructureMapping
 from GlobalLocalAlignmentSlicerLib.trainingcases import CaseTable, TrainingCase
 from GlobalLocalAlignmentSlicerLib.trainingfiles import writeCases
@@ -48,7 +48,9 @@ def box(rows: slice, columns: slice, step: int = 1) -> np.ndarray:
 
 def checked(role: str, node, labels=None) -> TrainingCase:
     case = TrainingCase(role, node.GetName(), node.GetID(), labels.GetID() if labels is not None else "")
-    startCheck(case)()
+    read = startCheck(case)
+    if read is not None:
+        finishCheck(case, read())
     return case
 
 

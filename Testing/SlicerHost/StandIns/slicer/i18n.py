@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from SlicerHost.pythonqt import require_main_thread
+
 
 def _text(text: str) -> str:
+    # Slicer asks its application for the translation, which lives on the main thread
+    require_main_thread("slicer.i18n")
     # an f-string or a number would be lost on the translators, and Slicer fails only in another language
     if not isinstance(text, str):
         raise TypeError(f"a text to translate must be a string, not {text!r}")
