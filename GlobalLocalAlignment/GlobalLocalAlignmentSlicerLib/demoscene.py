@@ -49,6 +49,8 @@ def writeScene(folder: Path) -> Path:
         ModelCardError: its model is damaged.
         VolumeFileError: one of its volumes is damaged.
     """
+    # MRML writes to nowhere where a path is relative
+    folder = folder.resolve()
     images = sorted((folder / "data" / "test" / "images").glob(f"*{ENDING}"))
     model = folder / "runs" / METHOD / "model.safetensors"
     if not images or not model.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -192,3 +193,13 @@ def test_the_module_can_be_run_by_its_name(demo: Path):
     command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.demoscene"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: give the folder of a demo\n")
+
+
+def test_the_folder_may_be_given_as_a_path_from_here(demo: Path, tmp_path: Path):
+    shutil.copytree(demo, tmp_path / "demo")
+    (tmp_path / "demo" / "scene.mrb").unlink(missing_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "GlobalLocalAlignment")}
+    command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.demoscene", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "scene.mrb").is_file()
