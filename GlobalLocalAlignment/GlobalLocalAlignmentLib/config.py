@@ -102,7 +102,8 @@ class Augmentation(Section):
     """Random changes of the slices; rotation in degrees, shift as a share of the size.
 
     ``intensity`` is the strength of random brightness, contrast, gamma and blur, 0 turns them off. ``appearance`` is
-    the share of slices whose tissues get other grey values and textures from a random shallow network.
+    the share of slices whose tissues get other grey values and textures from a random shallow network. ``bias_field``
+    is the strength of a smooth random gain over the slice, as the coils of a scanner make it.
     ``flip`` mirrors left and right: only where no structure has a twin on the other side.
     """
 
@@ -112,6 +113,7 @@ class Augmentation(Section):
     elastic: Annotated[float, Field(ge=0, le=1)] = 0.0
     intensity: Annotated[float, Field(ge=0, le=1)] = 0.5
     appearance: Fraction = 0.0
+    bias_field: Annotated[float, Field(ge=0, le=1)] = 0.0
     flip: bool = False
 
 

@@ -350,6 +350,21 @@ def test_intensity_changes_stay_in_range_and_leave_labels_alone():
     assert torch.equal(same, labels)
 
 
+def test_a_bias_field_is_a_smooth_gain_of_each_slice_that_leaves_darkness_and_labels_alone():
+    images, labels = torch.full((6, 1, 32, 48), -0.5), torch.ones(6, 32, 48, dtype=torch.long)
+    images[:, :, :, :8] = -1
+    settings = Augmentation(rotation=0, scale=0, shift=0, intensity=0, bias_field=1)
+    changed, same = RandomAugmentation(settings)(images, labels, torch.Generator().manual_seed(0))
+    gain = (changed + 1)[..., 8:] / 0.5
+    assert (changed[..., :8] == -1).all()
+    assert 0.4 < gain.min() < 0.8
+    assert 1.25 < gain.max() < 2.5
+    steps = gain.diff(dim=-1).abs().max(), gain.diff(dim=-2).abs().max()
+    assert max(steps) < 0.3
+    assert len(torch.unique(gain.mean(dim=(1, 2, 3)))) == 6
+    assert torch.equal(same, labels)
+
+
 def test_appearance_changes_the_chosen_slices_alone_each_in_its_own_way_and_leaves_labels_alone():
     images = (torch.rand(1, 1, 24, 32) * 2 - 1).repeat(40, 1, 1, 1)
     labels = torch.ones(40, 24, 32, dtype=torch.long)
