@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from .config import Configuration, Intensity, Label, Plane, Section, Segmentation, Synthesis
 from .errors import InputError
-from .networks import DeepLabSegmenter, FeatureDiscriminator, SynthesisNetwork
+from .networks import DeepLabSegmenter, FeatureDiscriminator
+from .translators import translator_network
 
 FORMAT = "GlobalLocalAlignment"
 FORMAT_VERSION = 1
@@ -68,7 +69,7 @@ class Bundle:
     card: ModelCard
     segmenter: DeepLabSegmenter
     feature_discriminator: FeatureDiscriminator | None
-    synthesis: SynthesisNetwork | None
+    synthesis: nn.Module | None
 
     def to(self, device: torch.device) -> Bundle:
         """Move all networks to a device."""
@@ -127,8 +128,7 @@ def load_bundle(path: Path) -> Bundle:
                 segmenter.feature_channels, settings.feature_discriminator_width
             )
         if "synthesis" in card.networks:
-            synthesis = card.synthesis
-            wanted["synthesis"] = SynthesisNetwork(synthesis.width, synthesis.blocks, synthesis.hidden)
+            wanted["synthesis"] = translator_network(card.synthesis, card.plane)
         for name, network in wanted.items():
             _fill(path, network, name, stream)
     return Bundle(card, segmenter, wanted.get("feature_discriminator"), wanted.get("synthesis"))

@@ -49,7 +49,7 @@ def check_cases(configuration: Configuration, events: EventLog) -> dict[str, Coh
         raise InputError("images", "are not given", "name a folder with --source-images or --target-images")
     collector, cohorts = ErrorCollector(), {}
     for role in roles:
-        report = _CaseReport(events)
+        report = CaseReport(events)
         before = len(collector.errors)
         events.emit("stage_started", STAGE, role=role)
         with collector:
@@ -62,7 +62,7 @@ def check_cases(configuration: Configuration, events: EventLog) -> dict[str, Coh
     return cohorts
 
 
-class _CaseReport:
+class CaseReport:
     """Passes the findings of one role on as events."""
 
     def __init__(self, events: EventLog) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .comparison.methods import METHODS, method_title
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
 from .console import Display, JsonLines, score_table, text_table
 from .errors import ExitCode, InputError, StopRequested
@@ -226,6 +227,62 @@ def evaluate(
             )
     if failures:
         raise InputErrors(failures)
+
+
+@app.command()
+def ablate(
+    output: OutputOption,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    source_images: SourceImagesOption = None,
+    source_labels: LabelsOption = None,
+    source_test: Annotated[list[str], typer.Option(help="Source case that no training sees; repeatable.")] = [],  # noqa: B006
+    target_images: TargetImagesOption = None,
+    target_labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labelmaps of all target cases, for scores and for the row that is supervised on them."),
+    ] = None,
+    target_test: Annotated[list[str], typer.Option(help="Target case that no training sees; repeatable.")] = [],  # noqa: B006
+    method: Annotated[list[str], typer.Option(help=f"One of {', '.join(METHODS)}; repeatable, all if not given.")] = [],  # noqa: B006
+    seed: Annotated[list[int], typer.Option(min=0, help="Seed of the trainings; repeatable.")] = [0],  # noqa: B006
+    one_direction: Annotated[bool, typer.Option("--one-direction", help="Source to target alone.")] = False,
+    set_: SetOption = None,
+    device: DeviceSetting = None,
+    precision: PrecisionSetting = None,
+) -> None:
+    """Train and score the method, its parts, its bounds and other methods: Table III on any data set.
+
+    Goes on where an earlier call with the same output stopped, and may add methods, seeds and the other direction.
+    Ends with OUTPUT/report.html, table.md, table.csv and table.tex, which are written anew after each row.
+    """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    from .comparison.ablation import AblationPlan, run_ablation
+    from .comparison.results import Results, statistics
+    from .comparison.tables import write_tables
+    from .report.ablation import write_ablation_report
+
+    volumes = {"source": (source_images, source_labels), "target": (target_images, target_labels)}
+    settings = gather(preset, config, _volume_options(volumes) | _device_options(device, precision), set_ or [])
+    plan = AblationPlan(
+        settings, tuple(source_test), tuple(target_test), tuple(method or METHODS), tuple(seed), not one_direction
+    )
+
+    def write(results: Results) -> None:
+        write_tables(results, output)
+        write_ablation_report(results, output)
+
+    with _display() as display, CleanStop() as stop:
+        results = run_ablation(output, plan, [display], stop, write)
+    if rank_zero_only.rank > 0:
+        return
+    write(results)
+    for direction, methods in results.scores.items():
+        numbers = {method_title(name): statistics(runs, "dice") for name, runs in methods.items()}
+        rows = {title: {name: 100 * cell.mean for name, cell in cells.items()} for title, cells in numbers.items()}
+        columns = list(next(iter(rows.values())))
+        console.print(score_table(f"{direction}: Dice (%), mean over {len(plan.seeds)} runs", rows, columns))
+    console.print(f"tables  {output / 'table.md'}\nreport  {output / 'report.html'}", markup=False)
 
 
 @app.command()

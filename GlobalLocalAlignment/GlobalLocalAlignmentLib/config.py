@@ -130,9 +130,11 @@ class Synthesis(Section):
     """Stage one. ``batch_size`` counts the slices of each domain.
 
     ``model`` names an earlier bundle whose synthesis network is used instead of training one, in either direction.
+    ``translator`` is ours or one of those that the paper compares with; see ``comparators``.
     """
 
     model: Path | None = None
+    translator: Literal["ours", "cyclegan", "stargan_v2"] = "ours"
 
     width: Positive = 64
     blocks: Positive = 4

@@ -59,7 +59,7 @@ class Display:
             self.stage_began = self.said = time.monotonic()
             if not self.console.is_terminal or (kind == "stage_finished" and entry["seconds"] >= QUIET_SECONDS):
                 self.console.print(describe(entry), highlight=False, markup=False)
-        elif kind in ("warning", "failed", "stopped", "validation", "run_started"):
+        elif kind in ("warning", "failed", "stopped", "validation", "run_started", "row"):
             self.console.print(
                 describe(entry), highlight=False, markup=False, style="yellow" if kind == "warning" else None
             )

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .comparison import compare
+from .comparison.compare import compare
+from .comparison.methods import NO_ADAPTATION, OURS, SUPERVISED
+from .comparison.trainings import Trainings
 from .config import Configuration, Domain, configuration, load_preset, merge
 from .devices import resolve_device
 from .errors import InputError
@@ -25,7 +27,7 @@ COLORS = {
     "abdomen": ((221, 130, 101), (185, 102, 83), (212, 182, 60), (111, 163, 196)),
     "heart": ((221, 130, 101), (152, 189, 207), (244, 214, 49), (224, 97, 76)),
 }
-METHODS = ("ours", "no_adaptation", "supervised")
+METHODS = (OURS, NO_ADAPTATION, SUPERVISED)
 
 
 def run_demo(
@@ -57,8 +59,9 @@ def run_demo(
             write_cohort(data / name, task, modality, count, 10 * seed + offset)
     settings = demo_configuration(data, task, seed, device)
     test = Domain(images=[data / "test" / "images"], labelmaps=[data / "test" / "labels"])
-    scores = compare(output, settings, test, [data / "target" / "labels"], METHODS, listeners, stop_asked)
-    run = output / "runs" / "ours"
+    trainings = Trainings(output, settings, [data / "target" / "labels"])
+    scores = compare(trainings, test, METHODS, listeners, stop_asked)
+    run = trainings.run(OURS)
     page = output / "report.html"
     shutil.copyfile(write_report(run), page)
     _write_overviews(run, output)

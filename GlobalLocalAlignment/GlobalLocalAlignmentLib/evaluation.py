@@ -8,11 +8,9 @@ indices, as the paper's tables) and in millimetres. The 95 % Hausdorff distance 
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from scipy import ndimage
 
 from .cases import find_volumes, pair_cases
 from .errors import ErrorCollector, InputError
+from .resultfiles import read_rows, write_rows
 from .volumes import check_same_geometry, read_labelmap
 
 METRICS = ("dice", "assd_voxel", "pooled_asd_voxel", "assd_mm", "pooled_asd_mm", "hd95_mm")
@@ -196,9 +195,9 @@ def summarize(scores: Iterable[ClassScore]) -> list[Summary]:
     labels = {score.label: score.name for score in sorted(scores, key=lambda score: score.label)}
     summaries = [_summary(name, [score for score in scores if score.label == label]) for label, name in labels.items()]
     by_case = [[score for score in scores if score.case == case] for case in dict.fromkeys(s.case for s in scores)]
-    mean = {metric: _mean([summary.mean[metric] for summary in summaries]) for metric in METRICS}
-    over_cases = {metric: [_mean([getattr(s, metric) for s in case]) for case in by_case] for metric in METRICS}
-    deviation = {metric: _deviation(values) for metric, values in over_cases.items()}
+    mean = {metric: known_mean([summary.mean[metric] for summary in summaries]) for metric in METRICS}
+    over_cases = {metric: [known_mean([getattr(s, metric) for s in case]) for case in by_case] for metric in METRICS}
+    deviation = {metric: known_deviation(values) for metric, values in over_cases.items()}
     empty = sum(summary.empty for summary in summaries)
     return [*summaries, Summary(AVERAGE, mean, deviation, len(by_case), empty)]
 
@@ -207,42 +206,28 @@ def _summary(name: str, scores: list[ClassScore]) -> Summary:
     values = {metric: [getattr(score, metric) for score in scores] for metric in METRICS}
     return Summary(
         name,
-        {metric: _mean(numbers) for metric, numbers in values.items()},
-        {metric: _deviation(numbers) for metric, numbers in values.items()},
+        {metric: known_mean(numbers) for metric, numbers in values.items()},
+        {metric: known_deviation(numbers) for metric, numbers in values.items()},
         sum(not math.isnan(score.dice) for score in scores),
         sum(score.predicted_voxels == 0 and score.reference_voxels > 0 for score in scores),
     )
 
 
-def _mean(values: list[float]) -> float:
+def known_mean(values: Iterable[float]) -> float:
+    """Mean of the numbers among values, NaN where there is none."""
     numbers = [value for value in values if not math.isnan(value)]
     return float(np.mean(numbers)) if numbers else math.nan
 
 
-def _deviation(values: list[float]) -> float:
+def known_deviation(values: Iterable[float]) -> float:
+    """Standard deviation of the numbers among values, NaN for fewer than two."""
     numbers = [value for value in values if not math.isnan(value)]
     return float(np.std(numbers, ddof=1)) if len(numbers) > 1 else math.nan
 
 
 def write_scores(scores: Iterable[ClassScore], path: Path) -> None:
-    """Write scores as CSV; numbers keep all their digits, NaN is an empty cell.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, [field.name for field in fields(ClassScore)])
-            writer.writeheader()
-            for score in scores:
-                writer.writerow({key: "" if value != value else value for key, value in asdict(score).items()})
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "choose another --output") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write scores as CSV, see ``write_rows``."""
+    write_rows(scores, ClassScore, path)
 
 
 def read_scores(path: Path) -> list[ClassScore]:
@@ -251,27 +236,4 @@ def read_scores(path: Path) -> list[ClassScore]:
     Raises:
         InputError: not such a file.
     """
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            if reader.fieldnames != list(CELL_READERS):
-                raise ValueError("it has other columns")
-            return [_score(row) for row in reader]
-    except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
-        raise InputError(path, f"is no score table ({error})", "name a CSV file of gla evaluate") from error
-
-
-def _score(row: dict[str | None, str]) -> ClassScore:
-    if None in row:
-        raise ValueError("a line has too many cells")
-    return ClassScore(**{column: read(row[column]) for column, read in CELL_READERS.items()})
-
-
-def _number(cell: str) -> float:
-    return float(cell) if cell else math.nan
-
-
-CELL_READERS: dict[str, Callable[[str], object]] = {
-    field.name: {"str": str, "int": int, "float": _number}[field.type] for field in fields(ClassScore)
-}
-"""How each column of a score table is read, in order."""
+    return read_rows(ClassScore, path, "score table", "name a CSV file of gla evaluate")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from GlobalLocalAlignmentLib.comparison import compare, method_configuration
+from GlobalLocalAlignmentLib.comparison.compare import compare
+from GlobalLocalAlignmentLib.comparison.methods import METHODS as ALL_METHODS
+from GlobalLocalAlignmentLib.comparison.trainings import Trainings
 from GlobalLocalAlignmentLib.config import Configuration, Domain, configuration, merge
 from GlobalLocalAlignmentLib.errors import InputError
 
@@ -26,15 +28,15 @@ def settings(tiny_settings: dict) -> Configuration:
 def test_every_method_is_scored_and_a_second_call_trains_nothing(
     settings: Configuration, test_cases: Domain, cohorts: Path, tmp_path: Path
 ):
-    labels = [cohorts / "target" / "labels"]
-    scores = compare(tmp_path, settings, test_cases, labels, METHODS)
+    trainings = Trainings(tmp_path, settings, [cohorts / "target" / "labels"])
+    scores = compare(trainings, test_cases, METHODS)
     assert {method: {entry.case for entry in entries} for method, entries in scores.items()} == dict.fromkeys(
         METHODS, {"case_00", "case_01"}
     )
     with np.load(tmp_path / "runs" / "ours" / "panels" / "segmentation_ours.npz") as panel:
         assert {"image", "mask", "prediction", "truth"} <= set(panel)
     stages: list[str] = []
-    again = compare(tmp_path, settings, test_cases, labels, METHODS, [lambda entry: stages.append(entry["stage"])])
+    again = compare(trainings, test_cases, METHODS, [lambda entry: stages.append(entry["stage"])])
     assert [entry.dice for entry in again["ours"]] == pytest.approx([e.dice for e in scores["ours"]], nan_ok=True)
     assert set(stages) <= {"prepare"}
 
@@ -42,16 +44,48 @@ def test_every_method_is_scored_and_a_second_call_trains_nothing(
 def test_runs_of_other_settings_are_not_taken_for_these(
     settings: Configuration, tiny_settings: dict, test_cases: Domain, tmp_path: Path
 ):
-    compare(tmp_path, settings, test_cases, [], ("no_adaptation",))
+    compare(Trainings(tmp_path, settings, []), test_cases, ("no_adaptation",))
     other = configuration(merge(tiny_settings, {"training": {"seed": 7}}))
     with pytest.raises(InputError, match="begun with training.seed 0, not 7"):
-        compare(tmp_path, other, test_cases, [], ("no_adaptation",))
+        compare(Trainings(tmp_path, other, []), test_cases, ("no_adaptation",))
 
 
 def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configuration, cohorts: Path, tmp_path: Path):
     labels = [cohorts / "target" / "labels"]
-    for method in ("ours", "style_transfer", "no_adaptation"):
-        changed = method_configuration(settings, method, tmp_path, labels)
-        assert changed.source.labelmaps == settings.source.labelmaps
+    trainings = Trainings(tmp_path, settings, labels)
+    for name, method in ALL_METHODS.items():
+        changed = trainings.settings(method)
+        assert changed.source.labelmaps == (labels if name == "supervised" else settings.source.labelmaps)
         assert changed.target.labelmaps == []
-    assert method_configuration(settings, "supervised", tmp_path, labels).source.labelmaps == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "style_transfer", "feature", "output", "translator"),
+    [
+        ("no_adaptation", False, False, False, "ours"),
+        ("style_transfer", True, False, False, "ours"),
+        ("style_transfer_d1", True, True, False, "ours"),
+        ("style_transfer_d2", True, False, True, "ours"),
+        ("d1_d2", False, True, True, "ours"),
+        ("stargan_v2_d1_d2", True, True, True, "stargan_v2"),
+        ("cyclegan_d1_d2", True, True, True, "cyclegan"),
+        ("ours", True, True, True, "ours"),
+    ],
+)
+def test_the_rows_are_those_of_table_three(
+    settings: Configuration,
+    tmp_path: Path,
+    name: str,
+    style_transfer: bool,
+    feature: bool,
+    output: bool,
+    translator: str,
+):
+    changed = Trainings(tmp_path, settings, []).settings(ALL_METHODS[name])
+    parts = changed.segmentation
+    assert (parts.style_transfer, parts.feature_discriminator, parts.output_discriminator) == (
+        style_transfer,
+        feature,
+        output,
+    )
+    assert changed.synthesis.translator == translator

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..config import Synthesis
+
 Style = Iterator[tuple[Tensor, Tensor]]
 """Scale and shift, each (N, C), one pair for every normalisation in the order in which the network meets them."""
 
@@ -178,6 +180,11 @@ class SynthesisNetwork(nn.Module):
         self.apply(_initialize_kaiming)
         for perceptron in (self.encoder_style, self.decoder_style):
             perceptron.start_plain()
+
+    @classmethod
+    def of_settings(cls, settings: Synthesis) -> SynthesisNetwork:
+        """Untrained network of the configured size."""
+        return cls(settings.width, settings.blocks, settings.hidden)
 
     def encode(self, image: Tensor, domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) in [-1, 1] of domain (N,) -> content (N, C, H/4, W/4)."""

@@ -13,16 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..comparison.methods import METHODS
 from ..errors import InputError
 from ..evaluation import ClassScore, read_scores
-
-METHOD_NAMES = {
-    "no_adaptation": "no adaptation",
-    "style_transfer": "style transfer alone",
-    "ours": "ours",
-    "supervised": "supervised on the target",
-}
-"""Methods in the order in which they are listed; others follow under their own names."""
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 
@@ -69,14 +62,9 @@ def read_run(run: Path) -> RunContent:
         _events(run / "events.jsonl"),
         _curves(run / "metrics.csv"),
         _scores(run / "scores"),
-        _arrays(run / "panels", "translation_"),
-        _arrays(run / "panels", "segmentation_"),
+        read_panels(run / "panels", "translation_"),
+        read_panels(run / "panels", "segmentation_"),
     )
-
-
-def method_name(method: str) -> str:
-    """Name of a method for people."""
-    return METHOD_NAMES.get(method, method.replace("_", " "))
 
 
 def _configuration(path: Path) -> dict[str, Any]:
@@ -123,7 +111,8 @@ def _scores(folder: Path) -> dict[str, list[ClassScore]]:
     return {method: scores for method, scores in found.items() if scores}
 
 
-def _arrays(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
+def read_panels(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays of the panels whose file names begin with a prefix, by the rest of the name; damaged ones are left out."""
     found = {}
     for path in sorted(folder.glob(f"{prefix}*.npz"), key=_order):
         try:
@@ -136,5 +125,5 @@ def _arrays(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
 
 def _order(path: Path) -> tuple[int, str]:
     method = path.stem.removeprefix("segmentation_")
-    known = list(METHOD_NAMES)
+    known = list(METHODS)
     return (known.index(method) if method in known else len(known), method)

@@ -11,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..comparison.methods import method_title
 from ..evaluation import ClassScore, summarize
 from ..pictures import MASK_COLORS, Color, overlay
-from .content import method_name
 
 STAGE_PANELS: dict[str, list[tuple[str, list[str]]]] = {
     "synthesis": [
@@ -43,6 +43,7 @@ CURVE_NAMES = {
 }
 PALETTE = ("#3b6fb6", "#d1603d", "#4c9a6a", "#8d63a8", "#b58a2e", "#5d6b78")
 SMOOTHING = 0.85
+WRONG: Color = (226, 58, 58)
 
 
 def curve_figure(stage: str, curves: dict[str, list[tuple[int, float]]]) -> bytes | None:
@@ -79,7 +80,7 @@ def score_figure(scores: dict[str, list[ClassScore]]) -> bytes:
     for index, (method, entries) in enumerate(summaries.items()):
         for position, summary in enumerate(entries):
             x = position - 0.4 + (index + 0.5) * width
-            label = method_name(method) if position == 0 else None
+            label = method_title(method) if position == 0 else None
             axis.bar(x, 100 * summary.mean["dice"], 0.9 * width, color=PALETTE[index % 6], alpha=0.75, label=label)
             points = [100 * score.dice for score in scores[method] if score.name == summary.name]
             axis.plot([x] * len(points), points, ".", color="#20242a", markersize=3)
@@ -99,6 +100,60 @@ def translation_figure(arrays: dict[str, np.ndarray]) -> bytes:
     return _grid({name: [_gray(picture) for picture in arrays[name]] for name in columns}, arrays.get("cases"))
 
 
+def translators_figure(translated: dict[str, dict[str, np.ndarray]]) -> bytes:
+    """Rows of a source slice, what each translator makes of it, and a target slice, as Fig. 7.
+
+    Args:
+        translated: arrays of ``translation_panel`` by the title of the translator, of the same slices.
+    """
+    first = next(iter(translated.values()))
+    columns = {"source": [_gray(slice_) for slice_ in first["source"]]}
+    for title, arrays in translated.items():
+        if arrays["translated"].shape == first["source"].shape:
+            columns[title] = [_gray(slice_) for slice_ in arrays["translated"]]
+    columns["target"] = [_gray(slice_) for slice_ in first["target"]]
+    return _grid(columns, first.get("cases"))
+
+
+def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict]) -> bytes:
+    """Rows of image, mask, wrong pixels, prediction and truth: does the mask point at the errors? (Fig. 6)"""
+    colors: list[Color] = [tuple(label["color"]) for label in labels]
+    images = arrays["image"]
+    wrong = arrays["prediction"] != arrays["truth"]
+    columns = {
+        "image": [_gray(image) for image in images],
+        "local feature mask": [_colored(mask) for mask in arrays["mask"]],
+        "wrong": [overlay(image, error.astype(np.uint8), [WRONG]) for image, error in zip(images, wrong, strict=True)],
+        "prediction": [overlay(*pair, colors) for pair in zip(images, arrays["prediction"], strict=True)],
+        "truth": [overlay(*pair, colors) for pair in zip(images, arrays["truth"], strict=True)],
+    }
+    return _grid(columns, arrays.get("cases"), labels, mask=True)
+
+
+def average_figure(averages: dict[str, tuple[list[float], bool]], bounds: tuple[float, float] | None) -> bytes:
+    """Average Dice of each method: a bar for the mean, a point for each run.
+
+    Args:
+        averages: by title, Dice of each run (0 to 1) and whether it is ours.
+        bounds: means of the lower and the upper bound, as lines, where both are there.
+    """
+    figure = _figure(7.0, 0.9 + 0.36 * len(averages))
+    axis = figure.add_subplot()
+    for place, (values, ours) in enumerate(averages.values()):
+        axis.barh(place, 100 * float(np.mean(values)), 0.7, color=PALETTE[0] if ours else PALETTE[5], alpha=0.8)
+        axis.plot([100 * value for value in values], [place] * len(values), ".", color="#20242a", markersize=4)
+    for bound in bounds or ():
+        axis.axvline(100 * bound, color="#20242a", linewidth=0.8, linestyle=":")
+    axis.set_yticks(range(len(averages)), list(averages), fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("Dice (%), average of the structures", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
 def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels: Sequence[dict]) -> bytes:
     """Rows of image, mask, predictions of each method and truth, as Figs. 4 to 6; slices that all methods show."""
     shown = segmentations.get("ours") or next(iter(segmentations.values()))
@@ -109,7 +164,7 @@ def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels:
     for method, arrays in segmentations.items():
         if arrays["prediction"].shape == shown["prediction"].shape:
             pairs = zip(arrays["image"], arrays["prediction"], strict=True)
-            columns[method_name(method)] = [overlay(image, prediction, colors) for image, prediction in pairs]
+            columns[method_title(method)] = [overlay(image, prediction, colors) for image, prediction in pairs]
     if "truth" in shown:
         pairs = zip(shown["image"], shown["truth"], strict=True)
         columns["truth"] = [overlay(image, truth, colors) for image, truth in pairs]

@@ -43,7 +43,7 @@ class DomainBatches:
         labels = None
         if self.store.labels is not None:
             labels = torch.from_numpy(self.store.labels[indices].astype(np.int64))
-        generator = torch.Generator().manual_seed(_mix(*self.seed, iteration))
+        generator = torch.Generator().manual_seed(mixed_seed(*self.seed, iteration))
         device = self.fabric.device
         return self.augment(images.to(device), None if labels is None else labels.to(device), generator)
 
@@ -61,5 +61,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _mix(*numbers: int) -> int:
+def mixed_seed(*numbers: int) -> int:
+    """One seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

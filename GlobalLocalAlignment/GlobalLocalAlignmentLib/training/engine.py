@@ -223,6 +223,6 @@ class WeightAverage:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give all parameters of an optimiser one learning rate."""
+    """Give all parameters of an optimiser one learning rate, or the ``rate_share`` of it that their group asks for."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_share", 1.0)

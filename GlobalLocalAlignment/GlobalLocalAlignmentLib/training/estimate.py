@@ -22,11 +22,11 @@ from ..config import Configuration, Label
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError
 from ..slicestore import CaseSlices, SliceStore
+from ..translators import translator_stage
 from .engine import RunContext, Stage, run_stage
 from .events import EventLog, duration
 from .memory import PeakMemory, is_out_of_memory, total_memory
 from .segmentation import SegmentationStage
-from .synthesis import SynthesisStage
 
 STAGE = "estimate"
 ITERATIONS, SECONDS = 40, 10.0
@@ -167,7 +167,7 @@ def estimate_training(configuration: Configuration, events: EventLog) -> Estimat
 
 def _measure(kind: Kind, context: RunContext, stores: list[SliceStore], on_share: Callable[[float], None]) -> float:
     """Iterations a second."""
-    stage: Stage = {"synthesis": SynthesisStage, "segmentation": SegmentationStage}[kind.section](context, *stores)
+    stage: Stage = {"synthesis": translator_stage, "segmentation": SegmentationStage}[kind.section](context, *stores)
     stopwatch = Stopwatch(on_share)
     context.events.listeners.append(stopwatch)
     with suppress(Enough):

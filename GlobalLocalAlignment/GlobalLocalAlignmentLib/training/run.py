@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from .. import __version__
 from ..bundle import DomainCard, load_bundle, make_card, save_bundle
@@ -22,14 +23,14 @@ from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError, StopRequested
-from ..networks import SynthesisNetwork
 from ..slicestore import CaseSlices, SliceStore
+from ..translators import translator_stage
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
 from .lock import LOCK_NAME, OWNER_NAME, RunLock
 from .segmentation import SegmentationNetworks, SegmentationStage, Validate
 from .slicewise import segmentation_panel
-from .synthesis import SOURCE, TARGET, SynthesisStage, translation_panel
+from .translation import SOURCE, TARGET, translation_panel
 from .validation import slice_validation
 
 CONFIGURATION_NAME = "config.json"
@@ -243,7 +244,7 @@ class _Run:
             synthesis = borrow_synthesis(configuration.synthesis.model, modalities)
             synthesis.network.to(fabric.device)
         else:
-            stage = SynthesisStage(self.context, source, target)
+            stage = translator_stage(self.context, source, target)
             run_stage(stage, self.context)
             synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
         if fabric.is_global_zero:
@@ -332,7 +333,7 @@ class TrainedSynthesis:
         labels: domain labels of the run's source and target in the network.
     """
 
-    network: SynthesisNetwork
+    network: nn.Module
     modalities: tuple[str, str]
     labels: tuple[int, int]
 

@@ -1,0 +1,198 @@
+"""CycleGAN: two generators and two discriminators, one for each direction and domain.
+
+Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017, section 4 and
+appendix 7. Layers, losses, initialisation, pool and the decay of the learning rate are those of the paper; widths,
+iterations, batch size and augmentation those of the configuration, as for ours. Its rate is that of the configuration
+too, whose default is also that of the paper. The identity loss is off, as it is there but for paintings.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import Plane, Synthesis
+from ..losses import adversarial_loss
+from ..networks.discriminators import SLOPE
+from ..slicestore import SliceStore
+from ..training.batches import frozen
+from ..training.engine import RunContext
+from ..training.translation import SOURCE, TARGET, ImagePool, TranslatorStage
+
+CYCLE_WEIGHT = 10.0
+BETAS = (0.5, 0.999)
+POOL_SIZE = 50
+LARGE = 256
+"""Slices at least this long and wide get 9 residual blocks instead of 6."""
+
+
+class Generator(nn.Module):
+    """Slices (N, 1, H, W) in [-1, 1] -> the same in the look of one domain: c7s1-w, d2w, d4w, R4w ..., u2w, uw, c7s1-1.
+
+    Args:
+        width: channels of the first convolution (64 in the paper).
+        blocks: residual blocks.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), *_normalized(width)]
+        for channels in (width, 2 * width):
+            layers += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), *_normalized(2 * channels)]
+        layers += [_ResidualBlock(4 * width) for _ in range(blocks)]
+        for channels in (4 * width, 2 * width):
+            layers += [
+                nn.ConvTranspose2d(channels, channels // 2, 3, stride=2, padding=1, output_padding=1),
+                *_normalized(channels // 2),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 1, H, W) -> (N, 1, H, W)."""
+        return self.layers(image)
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            *_normalized(channels),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)
+
+
+def _normalized(channels: int) -> list[nn.Module]:
+    return [nn.InstanceNorm2d(channels), nn.ReLU()]
+
+
+class PatchDiscriminator(nn.Module):
+    """70 x 70 PatchGAN: C1w-C2w-C4w-C8w with 4x4 kernels, no norm in the first layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+            layers += [
+                nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1),
+                nn.InstanceNorm2d(outputs * width),
+                nn.LeakyReLU(SLOPE),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, padding=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 1, H, W) -> (N, 1, H/8 - 2, W/8 - 2), large for real."""
+        return self.layers(image)
+
+
+class _ByDomain(nn.Module):
+    """A network for each domain, each sample through that of its own."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def apply_to(self, images: Tensor, domain: Tensor) -> Tensor:
+        """Images (N, 1, H, W) through the network of their domain (N,), in their own order."""
+        places = [torch.nonzero(domain == label)[:, 0] for label in range(len(self.networks))]
+        parts = [network(images[place]) for network, place in zip(self.networks, places, strict=True) if len(place)]
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+
+class CycleGanTranslator(_ByDomain):
+    """Both generators; the one that is used is that of the wanted domain.
+
+    Args:
+        width: channels of the first convolution.
+        blocks: residual blocks of each generator.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__([Generator(width, blocks) for _ in (SOURCE, TARGET)])
+        self.apply(_initialize)
+
+    @classmethod
+    def of_settings(cls, settings: Synthesis, plane: Plane) -> CycleGanTranslator:
+        """Untrained network of the configured size."""
+        return cls(settings.width, 9 if min(plane.size) >= LARGE else 6)
+
+    def forward(self, image: Tensor, domain: Tensor, to_domain: Tensor) -> Tensor:
+        """Image (N, 1, H, W) of any domain in the look of ``to_domain`` (N,)."""
+        return self.apply_to(image, to_domain)
+
+
+class _Discriminators(_ByDomain):
+    def __init__(self, width: int) -> None:
+        super().__init__([PatchDiscriminator(width) for _ in (SOURCE, TARGET)])
+        self.apply(_initialize)
+
+    def forward(self, image: Tensor, domain: Tensor) -> Tensor:
+        """Image (N, 1, H, W) judged as a member of domain (N,)."""
+        return self.apply_to(image, domain)
+
+
+class CycleGanStage(TranslatorStage):
+    """Trains both directions at once.
+
+    Args:
+        context: the run.
+        source, target: slices of the two domains.
+    """
+
+    def __init__(self, context: RunContext, source: SliceStore, target: SliceStore) -> None:
+        configuration = context.configuration
+        settings, seed = configuration.synthesis, configuration.training.seed
+        torch.manual_seed(seed)
+        network = CycleGanTranslator.of_settings(settings, configuration.plane)
+        discriminator = _Discriminators(settings.discriminator_width)
+        optimizers = [
+            torch.optim.Adam(part.parameters(), settings.learning_rate, BETAS) for part in (network, discriminator)
+        ]
+        super().__init__(context, source, target, network, discriminator, *optimizers)
+        self.pool = ImagePool(POOL_SIZE, seed)
+
+    def step(self, iteration: int) -> dict[str, Tensor | float]:
+        rate = self.learning_rate(iteration)
+        self.set_rates(rate)
+        images, domain = self.draw(iteration)
+        other = 1 - domain
+
+        translated = self.network(images, domain, other)
+        cycled = self.network(translated, other, domain)
+        cycle = functional.l1_loss(cycled.float(), images)
+        with frozen(self.discriminator):
+            adversarial = 2 * self._judge(translated, other, 1)
+            self.network_optimizer.zero_grad()
+            # the losses of both directions are added, here as means over both
+            self.fabric.backward(adversarial + 2 * CYCLE_WEIGHT * cycle)
+        self.network_optimizer.step()
+
+        fakes = self.pool.exchange(translated.detach(), iteration)
+        # halved, so that the discriminators learn slower than the generators
+        discriminator = self._judge(images, domain, 1) + self._judge(fakes, other, 0)
+        self.discriminator_optimizer.zero_grad()
+        self.fabric.backward(discriminator)
+        self.discriminator_optimizer.step()
+        self.average.update(self.network.module, iteration)
+        return {"cycle": cycle, "adversarial": adversarial, "discriminator": discriminator, "learning_rate": rate}
+
+    def learning_rate(self, iteration: int) -> float:
+        """Constant for the first half, then falling in a line to zero."""
+        return self.settings.learning_rate * (1 - max(0.0, 2 * iteration / self.iterations - 1))
+
+    def _judge(self, images: Tensor, domain: Tensor, label: float) -> Tensor:
+        return adversarial_loss(self.discriminator(images, domain), label, "least_squares")
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,1 @@
+"""The method beside its bounds, its parts and other methods: the same data, schedule, segmenter and evaluation."""

@@ -1,0 +1,129 @@
+"""The trainings of a comparison: what each method is trained on, and what it may take from a run that is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from ..bundle import load_bundle, read_card, save_bundle
+from ..config import Configuration, read_configuration
+from ..errors import InputError
+from ..training.events import Listener
+from ..training.run import CONFIGURATION_NAME, MODEL_NAME, SAME_MODALITY, train
+from .methods import METHODS, NO_ADAPTATION, Method, changed
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Runs of several methods with one seed, from a source to a target.
+
+    Attributes:
+        output: folder; the run of a method is ``output/runs/<method>``.
+        configuration: settings of ours.
+        target_labelmaps: of the target's training cases, for the upper bound alone.
+        opposite: the same cases and seed from the target to the source, where they are compared too. A synthesis
+            network serves both ways, and the segmenter that one direction trains on its labelled source without any
+            adaptation is the supervised one of the other.
+    """
+
+    output: Path
+    configuration: Configuration
+    target_labelmaps: list[Path]
+    opposite: Trainings | None = None
+
+    def run(self, method: str) -> Path:
+        """Run folder of a method."""
+        return self.output / "runs" / method
+
+    def model(self, method: str) -> Path:
+        """Model of a method, whether it is there or not."""
+        return self.run(method) / MODEL_NAME
+
+    def train(
+        self,
+        name: str,
+        listeners: list[Listener] | None = None,
+        stop_asked: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """Model of a method, trained from where an earlier call left it, or taken over from a run that equals it.
+
+        Raises:
+            InputError: the input cannot be used, or the run was begun with other settings.
+            StopRequested: stopped cleanly; the next call goes on.
+        """
+        method, run = METHODS[name], self.run(name)
+        settings = self.settings(method)
+        if (run / CONFIGURATION_NAME).is_file():
+            _refuse_other_settings(run, settings)
+            return self.model(name) if self.model(name).is_file() else train(run, None, listeners, stop_asked)
+        if self.model(name).is_file():
+            return self.model(name)
+        if method.on_target_labels and self.opposite is not None:
+            plain = self.opposite.train(NO_ADAPTATION, listeners, stop_asked)
+            return _as_supervised(plain, self.model(name)) if rank_zero_only.rank == 0 else self.model(name)
+        return train(run, settings, listeners, stop_asked)
+
+    def settings(self, method: Method) -> Configuration:
+        """Configuration of the run of a method."""
+        settings = changed(self.configuration, method)
+        if method.on_target_labels:
+            source = settings.target.model_copy(update={"labelmaps": self.target_labelmaps})
+            return settings.model_copy(update={"source": source})
+        lender = self._lender(settings) if settings.segmentation.style_transfer else None
+        if lender is None:
+            return settings
+        return settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": lender})})
+
+    def _lender(self, settings: Configuration) -> Path | None:
+        """A finished model whose synthesis network a run with these settings would train once more."""
+        for trainings in filter(None, (self, self.opposite)):
+            for method in METHODS.values():
+                wanted = changed(trainings.configuration, method)
+                model = trainings.model(method.name)
+                if (
+                    wanted.segmentation.style_transfer
+                    and wanted.synthesis.translator == settings.synthesis.translator
+                    and model.is_file()
+                    and _tells_domains_apart(model)
+                ):
+                    return model
+        return None
+
+
+def _tells_domains_apart(model: Path) -> bool:
+    """Whether the domains of a synthesis network have names of their own, so that another run can find its own."""
+    domains = read_card(model).synthesis_domains
+    return domains is not None and not any(name.endswith(SAME_MODALITY) for name in domains)
+
+
+def _as_supervised(plain: Path, supervised: Path) -> Path:
+    """Write the segmenter of a modality as a model for that same modality."""
+    bundle = load_bundle(plain)
+    try:
+        supervised.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(supervised.parent, f"cannot be made ({error.strerror})", "choose another --output") from error
+    save_bundle(
+        supervised,
+        bundle.card.model_copy(update={"target": bundle.card.source}),
+        {"segmenter": bundle.segmenter},
+    )
+    return supervised
+
+
+def _refuse_other_settings(run: Path, wanted: Configuration) -> None:
+    """Raise InputError if a run was begun with other settings; where its data lie may have changed."""
+    begun = read_configuration(run)
+    for name in ("plane", "synthesis", "segmentation", "training"):
+        before, now = (getattr(settings, name).model_dump() for settings in (begun, wanted))
+        # which model lends the synthesis network depends on what was trained before, not on what is asked for
+        differing = [key for key in now if key not in ("model", "device", "precision") and before[key] != now[key]]
+        if differing:
+            raise InputError(
+                run,
+                f"was begun with {name}.{differing[0]} {before[differing[0]]}, not {now[differing[0]]}",
+                "choose another output folder, or ask for the same settings",
+            )

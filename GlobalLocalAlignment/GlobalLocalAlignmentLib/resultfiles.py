@@ -1,0 +1,91 @@
+"""Text files of results, whole or not there at all, and rows as CSV: every field of a dataclass is a column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import InputError
+
+Row = TypeVar("Row")
+
+
+def write_text(path: Path, text: str, remedy: str) -> None:
+    """Write a text as a whole; a failure leaves an earlier file as it was. The folder is made.
+
+    Raises:
+        InputError: the file cannot be written; ``remedy`` says what to do.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8", newline="")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(path, f"cannot be written ({error.strerror})", remedy) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_rows(rows: Iterable[Any], kind: type, path: Path) -> None:
+    """Write rows as CSV; numbers keep all their digits, NaN is an empty cell.
+
+    Args:
+        rows: instances of ``kind``.
+        kind: dataclass whose fields are str, int or float.
+        path: of the file; its folder is made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in fields(kind)])
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: "" if value != value else value for key, value in asdict(row).items()})
+    write_text(path, stream.getvalue(), "choose another --output")
+
+
+def read_rows(kind: type[Row], path: Path, name: str, advice: str) -> list[Row]:
+    """Rows that ``write_rows`` wrote.
+
+    Args:
+        kind: dataclass of a row.
+        path: of the file.
+        name: what such a file is called.
+        advice: what to do where it is none.
+
+    Raises:
+        InputError: not such a file.
+    """
+    readers = _cell_readers(kind)
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if reader.fieldnames != list(readers):
+                raise ValueError("it has other columns")
+            return [_row(kind, readers, cells) for cells in reader]
+    except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        raise InputError(path, f"is no {name} ({error})", advice) from error
+
+
+def _row(kind: type[Row], readers: dict[str, Callable[[str], object]], cells: dict[str | None, str]) -> Row:
+    if None in cells:
+        raise ValueError("a line has too many cells")
+    return kind(**{column: read(cells[column]) for column, read in readers.items()})
+
+
+def _cell_readers(kind: type) -> dict[str, Callable[[str], object]]:
+    """How each column is read, in order."""
+    by_type = {"str": str, "int": int, "float": _number}
+    return {field.name: by_type[field.type] for field in fields(kind)}
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan

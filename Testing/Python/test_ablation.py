@@ -1,0 +1,195 @@
+"""``gla ablate``: rows, seeds and directions over one data set, what is shared, tables, masks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from GlobalLocalAlignmentLib.cli import run
+from GlobalLocalAlignmentLib.comparison.ablation import AblationPlan, prepare, run_ablation
+from GlobalLocalAlignmentLib.comparison.masks import score_mask
+from GlobalLocalAlignmentLib.comparison.results import Results, statistics
+from GlobalLocalAlignmentLib.comparison.tables import latex, markdown
+from GlobalLocalAlignmentLib.config import configuration, merge
+from GlobalLocalAlignmentLib.errors import InputError
+from GlobalLocalAlignmentLib.evaluation import ClassScore
+from GlobalLocalAlignmentLib.phantom import write_cohort
+from GlobalLocalAlignmentLib.training.events import EventLog
+
+METHODS = ("no_adaptation", "style_transfer", "ours", "supervised")
+ROWS = len(METHODS) * 2
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three MR and three CT phantoms with labels."""
+    folder = tmp_path_factory.mktemp("both")
+    write_cohort(folder / "mr", "abdomen", "MR", 3, 1, (40, 32, 8), (8, 8, 16))
+    write_cohort(folder / "ct", "abdomen", "CT", 3, 2, (40, 32, 8), (8, 8, 16))
+    return folder
+
+
+def plan_of(data: Path, tiny_settings: dict, **changes) -> AblationPlan:
+    domains = {
+        role: {"images": [data / name / "images"], "labelmaps": [data / name / "labels"]}
+        for role, name in (("source", "mr"), ("target", "ct"))
+    }
+    values = {"source_test": ("case_00",), "target_test": ("case_02",), "methods": METHODS, "seeds": (0,)} | changes
+    return AblationPlan(configuration(merge(tiny_settings, domains)), **values)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    """Folder of an ablation of both directions, and its events."""
+    output, events = tmp_path_factory.mktemp("ablation") / "output", []
+    run_ablation(output, plan_of(data, tiny_settings), [events.append])
+    return output, events
+
+
+def test_each_row_is_scored_on_the_test_cases_of_its_target(finished: tuple[Path, list[dict]]):
+    output, events = finished
+    for direction, case in (("mr_to_ct", "case_02"), ("ct_to_mr", "case_00")):
+        for method in METHODS:
+            with open(output / direction / "seed_0" / "scores" / f"{method}.csv", newline="") as stream:
+                assert {row["case"] for row in csv.DictReader(stream)} == {case}
+    assert [entry["iteration"] for entry in events if entry["event"] == "row"] == list(range(1, ROWS + 1))
+
+
+def test_no_training_sees_a_test_case_and_target_labels_are_for_the_upper_bound_alone(data: Path, tiny_settings: dict):
+    plan = plan_of(data, tiny_settings)
+    for direction, tests in zip(
+        prepare(plan, EventLog(None)), (("case_00", "case_02"), ("case_02", "case_00")), strict=True
+    ):
+        settings = direction.configuration
+        assert settings.source.exclude == [tests[0]]
+        assert settings.target.exclude == [tests[1]]
+        assert settings.target.labelmaps == []
+        assert [case.name for case in direction.cases] == [tests[1]]
+
+
+def test_one_synthesis_network_and_one_plain_segmenter_a_modality_serve_both_directions(
+    finished: tuple[Path, list[dict]],
+):
+    _, events = finished
+    started = [entry["stage"] for entry in events if entry["event"] == "stage_started"]
+    assert started.count("synthesis") == 1
+    # style transfer and ours each way, and a plain segmenter for each modality
+    assert started.count("segmentation") == 6
+
+
+def test_a_second_call_trains_what_is_new_alone(
+    finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict, tmp_path: Path
+):
+    output = tmp_path / "copy"
+    shutil.copytree(finished[0], output)
+    events: list[dict] = []
+    plan = plan_of(data, tiny_settings, methods=(*METHODS, "style_transfer_d1"), both_directions=False)
+    results = run_ablation(output, plan, [events.append])
+    assert list(results.scores["MR to CT"]) == [
+        "no_adaptation",
+        "style_transfer",
+        "style_transfer_d1",
+        "ours",
+        "supervised",
+    ]
+    assert sum(entry["event"] == "run_started" for entry in events) == 1
+
+
+def test_other_test_cases_are_not_mixed_in(finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict):
+    with pytest.raises(InputError, match="ablation of other cases"):
+        run_ablation(finished[0], plan_of(data, tiny_settings, target_test=("case_01",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target_test": ()}, "target test cases: are not named"),
+        ({"target_test": ("case_77",)}, "case_77"),
+        ({"methods": ("magic",)}, "method magic: is not known"),
+        ({"source_test": ("case_00", "case_01", "case_02")}, "hold no case"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_before_anything_is_written(
+    data: Path, tiny_settings: dict, tmp_path: Path, changes: dict, message: str
+):
+    with pytest.raises(InputError, match=message):
+        run_ablation(tmp_path / "output", plan_of(data, tiny_settings, **changes))
+    assert not (tmp_path / "output").exists()
+
+
+def test_the_command_ends_with_tables_and_a_report(data: Path, tiny_settings: dict, tmp_path: Path):
+    settings = {name: tiny_settings[name] for name in ("labels", "plane", "synthesis", "segmentation", "training")}
+    (tmp_path / "tiny.json").write_text(json.dumps(settings))
+    words = ["ablate", "--preset", "phantom", "--config", tmp_path / "tiny.json", "--output", tmp_path / "output"]
+    words += ["--source-images", data / "mr" / "images", "--source-labels", data / "mr" / "labels"]
+    words += ["--target-images", data / "ct" / "images", "--target-labels", data / "ct" / "labels"]
+    words += ["--target-test", "case_00", "--one-direction", "--method", "d1_d2", "--seed", "3", "--seed", "4"]
+    assert run(list(map(str, words))) == 0
+    table = (tmp_path / "output" / "table.md").read_text()
+    assert "D1 + D2 alone" in table
+    assert "seeds 3, 4" in table
+    assert "area under the curve" in table
+    assert "\\toprule" in (tmp_path / "output" / "table.tex").read_text()
+    page = (tmp_path / "output" / "report.html").read_text()
+    assert page.count("<img") >= 2
+    assert str(tmp_path) not in page
+
+
+def score(case: str, label: int, dice: float) -> ClassScore:
+    return ClassScore(case, label, f"label {label}", dice, *(math.nan,) * 5, 10, 10)
+
+
+def test_deviations_between_runs_and_between_volumes_are_told_apart():
+    runs = {
+        0: [score("a", 1, 0.6), score("b", 1, 0.8), score("a", 2, 0.4), score("b", 2, 0.6)],
+        1: [score("a", 1, 0.8), score("b", 1, 1.0), score("a", 2, 0.6), score("b", 2, 0.8)],
+    }
+    found = statistics(runs, "dice")
+    assert found["label 1"].mean == pytest.approx(0.8)
+    assert found["label 1"].between_runs == pytest.approx(np.std([0.7, 0.9], ddof=1))
+    assert found["label 1"].between_volumes == pytest.approx(np.std([0.7, 0.9], ddof=1))
+    assert found["average"].mean == pytest.approx(0.7)
+    assert found["average"].between_runs == pytest.approx(np.std([0.6, 0.8], ddof=1))
+    assert (found["average"].runs, found["average"].volumes) == (2, 2)
+
+
+def test_names_of_structures_cannot_break_a_table():
+    scores = {"A to B": {"ours": {0: [ClassScore("a", 1, "left|right & 50 %", 0.5, *(math.nan,) * 5, 1, 1)]}}}
+    results = Results(scores=scores, largest=scores)
+    heads, line, row = markdown(results).strip().splitlines()[2:5]
+    assert heads.count("|") == line.count("|") == row.count("|")
+    assert r"left|right \& 50 \%" in latex(results)
+
+
+def test_a_mask_that_is_large_where_the_prediction_is_wrong_scores_one_and_its_opposite_zero():
+    truth, prediction = np.zeros((8, 8, 4), int), np.zeros((8, 8, 4), int)
+    truth[2:6, 2:6], prediction[3:7, 2:6] = 1, 1
+    wrong = truth != prediction
+    for mask, area, sign in ((wrong * 0.9, 1.0, 1), (0.9 - wrong * 0.9, 0.0, -1)):
+        for found in score_mask("a", mask, prediction, truth, (1, 1, 1)):
+            assert found.area_under_curve == pytest.approx(area)
+            assert found.correlation == pytest.approx(sign)
+            assert found.wrong_voxels == wrong.sum()
+
+
+def test_a_mask_of_one_value_says_nothing():
+    truth = np.zeros((4, 4, 4), int)
+    truth[1:3] = 1
+    (everywhere, _) = score_mask("a", np.full(truth.shape, 0.4), truth * 0, truth, (1, 1, 1))
+    assert everywhere.area_under_curve == pytest.approx(0.5)
+    assert math.isnan(everywhere.correlation)
+
+
+def test_only_near_voxels_count_near_structures():
+    truth = np.zeros((60, 4, 4), int)
+    truth[:4] = 1
+    mask = np.zeros(truth.shape)
+    mask[40:] = 1
+    everywhere, near = score_mask("a", mask, truth * 0, truth, (1, 1, 1))
+    assert everywhere.right > 0
+    assert near.right == 0
