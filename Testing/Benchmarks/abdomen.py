@@ -4,7 +4,7 @@
 
 FOLDER holds ``ct`` and ``mr`` with ``image_NN`` and ``label_NN`` (1 liver, 2 right kidney, 3 left kidney, 4 spleen).
 Without other words it takes the preset abdomen-cpu. The validation cases are in no training, neither their labels nor,
-as unlabelled target slices, their images. They were watched while the presets were chosen: validation cases, not a test.
+as unlabelled target slices, their images. They were watched while the presets were chosen, so they are no test.
 """
 
 from __future__ import annotations

@@ -191,17 +191,18 @@ def test_what_is_no_score_table_is_refused(tmp_path: Path, change: Callable[[str
         read_scores(path)
 
 
-def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path):
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "scores.csv"
     write_scores([], path)
     before = path.read_bytes()
 
-    def broken():
-        yield from score_labelmaps("a", blob(0), blob(1), {1: "liver"}, SPACING)
+    def half(self: Path, text: str, **options: str) -> None:
+        self.write_bytes(text[: len(text) // 2].encode())
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(InputError, match="No space left"):
-        write_scores(broken(), path)
+        write_scores(score_labelmaps("a", blob(0), blob(1), {1: "liver"}, SPACING), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
