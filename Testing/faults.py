@@ -14,6 +14,7 @@ GPU_GONE = 'raise RuntimeError("CUDA error: unspecified launch failure\\nCUDA ke
 GPU_MEMORY = 'raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")'
 NO_MEMORY = "torch.empty(1 << 50, dtype=torch.uint8)"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+FILLER_NAME = "filler"
 
 DEVICE_WITHOUT_SPACE = Path("/dev/full")
 needs_device_without_space = pytest.mark.skipif(
@@ -21,7 +22,7 @@ needs_device_without_space = pytest.mark.skipif(
 )
 
 BROKEN = """
-import os, signal
+import contextlib, os, signal
 import torch
 
 convolve, calls = torch.nn.Conv2d.forward, 0
@@ -49,9 +50,15 @@ def mend_processes(folder: Path) -> None:
     (folder / "sitecustomize.py").write_text("")
 
 
+def full(disk: Path) -> str:
+    """Statement that fills a disk of a test, once."""
+    filler = str(disk / FILLER_NAME)
+    return f"with contextlib.suppress(FileExistsError): open({filler!r}, 'xb', 0).write(bytes(1 << 28))"
+
+
 def fill(disk: Path, left: int = 0) -> Path:
     """Fill a disk but for some bytes; returns the file that does it."""
-    filler = disk / "filler"
+    filler = disk / FILLER_NAME
     with open(filler, "wb", buffering=0) as stream:
         try:
             while True:
