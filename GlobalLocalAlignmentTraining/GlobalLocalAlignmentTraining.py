@@ -317,7 +317,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def onResume(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training cannot go on."), waitCursor=True):
             if self.logic.dependencies.ensure():
-                self.logic.resume()
+                self.logic.resume(self.ui.deviceComboBox.currentText)
 
     def onOpen(self) -> None:
         if self.watchesOther():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +92,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real volumes is not beside the checkout")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, of 16 MiB, which a test can fill."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("a disk that can be filled is mounted by root on Linux alone")
+    yield folder
+    # what still writes to it may go on
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

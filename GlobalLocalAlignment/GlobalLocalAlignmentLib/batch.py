@@ -9,12 +9,15 @@ from pathlib import Path
 
 from .cases import find_volumes, stem
 from .errors import ErrorCollector, InputError
+from .machinefaults import Refusal, explained
 from .prediction import Outputs, Prediction, Predictor
 from .preprocessing import is_eight_bit_export
 from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
 SUFFIX = ".nii.gz"
+REMEDIES = {Refusal.MEMORY: "lower --batch-size, free memory or choose --device cpu"}
+"""Of what concerns one volume: the next one may be smaller. A GPU that is gone ends the batch."""
 
 
 def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str, Path]:
@@ -129,7 +132,7 @@ def _for_each(
                 values={},
             )
 
-        with collector:
+        with collector, explained(path, REMEDIES):
             seconds[name] = work(name, read_volume(path), report)
         for error in collector.errors[before:]:
             events.emit("failed", stage, message=str(error))

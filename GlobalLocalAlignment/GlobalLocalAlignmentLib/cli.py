@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from .comparison.methods import METHODS, method_title
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
 from .console import Display, JsonLines, score_table, text_table
 from .errors import ExitCode, InputError, StopRequested
+from .machinefaults import MachineFault, Refusal, machine_fault
 
 UsageError = typer.BadParameter.__base__
 """What typer raises for words it does not know; it has had several homes, its heir is found at one place."""
@@ -28,6 +30,12 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+REMEDIES = {
+    Refusal.SPACE: "make space there and give the command again",
+    Refusal.MEMORY: "free memory, lower the batch size or choose another --device",
+    Refusal.GPU: "give the command again once it is back, or choose another --device",
+}
 
 watched_by_program = False
 """Whether progress goes out as JSON lines; ``--events`` sets it."""
@@ -85,15 +93,13 @@ def train(
         "target": (target_images, None),
         "validation": (validation_images, validation_labels),
     }
-    if resume and any(
-        [preset, config, set_, device, precision, *(paths for pair in volumes.values() for paths in pair)]
-    ):
-        raise InputError("--resume", "goes on with the settings of the run", "leave the other options out")
+    if resume and any([preset, config, set_, precision, *(paths for pair in volumes.values() for paths in pair)]):
+        raise InputError("--resume", "goes on with the settings of the run", "give no other option than --device")
     if not resume:
         options = _volume_options(volumes) | _device_options(device, precision)
         settings = gather(preset, config, options, set_ or [])
     with _display() as display, CleanStop() as stop:
-        run_training(output, settings, [display], stop)
+        run_training(output, settings, [display], stop, device if resume else None)
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     if rank_zero_only.rank > 0:
@@ -101,7 +107,9 @@ def train(
     from .report import write_report
 
     report = write_report(output)
-    console.print(f"model   {output / 'model.safetensors'}\nreport  {report}", markup=False)
+    # where this is a file on a full disk the training is done all the same
+    with suppress(OSError):
+        console.print(f"model   {output / 'model.safetensors'}\nreport  {report}", markup=False)
 
 
 @app.command()
@@ -438,27 +446,19 @@ def run(arguments: list[str]) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
     except typer.Abort:
-        errors.print("interrupted", markup=False)
+        _say("interrupted")
         return ExitCode.STOPPED
     except UsageError as error:
         words = f"gla {_command(arguments)}" if error.ctx and error.ctx.parent else "gla"
-        errors.print(
-            f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help",
-            markup=False,
-            soft_wrap=True,
-            style="red",
-        )
-        return ExitCode.INPUT_ERROR
-    except InputError as error:
-        for line in str(error).splitlines():
-            errors.print(f"error: {line}", markup=False, soft_wrap=True, style="red")
+        _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
         again = "the same command" if _command(arguments) == "demo" else "--resume"
-        errors.print(f"stopped; go on with {again}", markup=False)
+        _say(f"stopped; go on with {again}")
         return ExitCode.STOPPED
     except Exception as error:
-        return _unexpected(error, arguments)
+        known = error if isinstance(error, InputError) else machine_fault(error, _subject(arguments), REMEDIES)
+        return _unexpected(error, arguments) if known is None else _refused(known, arguments)
     return ExitCode.DONE
 
 
@@ -485,17 +485,46 @@ def from_files(arguments: list[str]) -> list[str]:
     return expanded
 
 
+def _output(arguments: list[str]) -> Path | None:
+    return next((Path(after) for before, after in pairwise(arguments) if before in ("-o", "--output")), None)
+
+
+def _subject(arguments: list[str]) -> str:
+    """What something happened to that names no file: the folder that the command writes, or the command."""
+    return str(_output(arguments) or f"gla {_command(arguments)}")
+
+
+def _refused(error: InputError, arguments: list[str]) -> int:
+    if isinstance(error, MachineFault) and error.refusal is Refusal.GPU:
+        # it may still be a fault of ours
+        _keep_trace(arguments)
+    for line in str(error).splitlines():
+        _say(f"error: {line}", "red")
+    return ExitCode.INPUT_ERROR
+
+
 def _unexpected(error: Exception, arguments: list[str]) -> int:
-    trace = traceback.format_exc()
-    place = "this screen"
-    folder = next((Path(after) for before, after in pairwise(arguments) if before in ("-o", "--output")), None)
-    if folder is not None and folder.is_dir():
-        with open(folder / "log.txt", "a", encoding="utf-8") as stream:
-            stream.write(trace)
-        place = str(folder / "log.txt")
-    else:
-        errors.print(trace, markup=False)
-    errors.print(
-        f"internal error: {type(error).__name__}: {error}; the details are in {place}", markup=False, style="red"
-    )
+    place = _keep_trace(arguments)
+    if place is None:
+        _say(traceback.format_exc())
+    _say(f"internal error: {type(error).__name__}: {error}; the details are in {place or 'this screen'}", "red")
     return ExitCode.INTERNAL_ERROR
+
+
+def _keep_trace(arguments: list[str]) -> Path | None:
+    """Add the traceback to the log in the output folder; None where there is none that can be written."""
+    folder = _output(arguments)
+    if folder is None or not folder.is_dir():
+        return None
+    try:
+        with open(folder / "log.txt", "a", encoding="utf-8") as stream:
+            stream.write(traceback.format_exc())
+    except OSError:
+        return None
+    return folder / "log.txt"
+
+
+def _say(text: str, style: str | None = None) -> None:
+    """Print to standard error; where that is a file on a full disk the exit code alone says how it ended."""
+    with suppress(OSError):
+        errors.print(text, markup=False, soft_wrap=True, style=style)

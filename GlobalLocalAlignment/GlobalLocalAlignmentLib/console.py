@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .machinefaults import Refusal, refusal_of
 from .training.events import describe, duration
 
 PLAIN_INTERVAL = 15.0
@@ -30,8 +31,15 @@ class JsonLines:
         pass
 
     def __call__(self, entry: dict[str, Any]) -> None:
-        """Print one event at once."""
-        print(json.dumps(entry), flush=True)
+        """Print one event at once.
+
+        Where the output is a file on a full disk the line is lost and the work goes on: the run folder has it too.
+        """
+        try:
+            print(json.dumps(entry), flush=True)
+        except OSError as error:
+            if refusal_of(error) is not Refusal.SPACE:
+                raise
 
 
 class Display:

@@ -27,7 +27,11 @@ def resolve_device(name: str) -> torch.device:
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(number or 0) >= count:
-        raise InputError(f"device {name}", f"is not there, this machine has {count} of that kind", "use --device auto")
+        raise InputError(
+            f"device {name}",
+            f"is not there, this machine has {count} of that kind",
+            "choose another --device, cpu is always there",
+        )
     return torch.device(f"{kind}:{int(number)}" if number else kind)
 
 

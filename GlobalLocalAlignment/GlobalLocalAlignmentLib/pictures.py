@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .machinefaults import named
+
 MASK_COLORS = "magma"
 """Perceptually uniform colours of the local feature mask."""
 
@@ -64,7 +66,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, beside and renamed."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
+        with named(path):
+            figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from .machinefaults import named
 
 INDEX_NAME = "index.json"
 IMAGES_NAME = "images.f16"
@@ -64,18 +67,25 @@ class SliceStore:
         (folder / INDEX_NAME).unlink(missing_ok=True)
         names: list[str] = []
         positions: list[int] = []
-        with open(folder / IMAGES_NAME, "wb") as images, open(folder / LABELS_NAME, "wb") as labels:
+        # what cannot be written is tried once more when a file is closed, and then fails outside of _write
+        with (
+            named(folder / IMAGES_NAME),
+            open(folder / IMAGES_NAME, "wb") as images,
+            named(folder / LABELS_NAME),
+            open(folder / LABELS_NAME, "wb") as labels,
+        ):
             for part in cases:
-                part.images.astype(np.float16).tofile(images)
+                _write(images, part.images.astype(np.float16))
                 if part.labels is not None:
-                    part.labels.astype(np.uint8).tofile(labels)
+                    _write(labels, part.labels.astype(np.uint8))
                 names += [part.case] * len(part.images)
                 positions += part.positions
         if not labelled:
             (folder / LABELS_NAME).unlink()
         index = {"size": list(size), "labelled": labelled, "cases": names, "positions": positions}
         temporary = folder / (INDEX_NAME + ".part")
-        temporary.write_text(json.dumps(index), encoding="utf-8")
+        with named(temporary):
+            temporary.write_text(json.dumps(index), encoding="utf-8")
         os.replace(temporary, folder / INDEX_NAME)
         return cls(folder)
 
@@ -91,6 +101,13 @@ class SliceStore:
             if stop == len(self.cases) or self.cases[stop] != self.cases[start]:
                 yield self.cases[start], slice(start, stop)
                 start = stop
+
+
+def _write(stream: BinaryIO, array: np.ndarray) -> None:
+    # not by tofile: where the disk is full it may leave a file cut short and report nothing
+    with named(Path(stream.name)):
+        stream.write(np.ascontiguousarray(array).data)
+        stream.flush()
 
 
 class SliceSampler:

@@ -108,7 +108,7 @@ def write_volume(volume: Volume, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1].removeprefix("Reason: ")
         raise InputError(
-            path, f"cannot be written into {path.parent} ({reason})", "make space or choose another folder"
+            path, f"cannot be written into {path.parent} ({reason})", "make space there or choose another folder"
         ) from error
 
 

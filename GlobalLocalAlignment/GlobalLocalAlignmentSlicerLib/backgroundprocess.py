@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .diskspace import fullFolder, noSpaceIn
 from .linetail import LineTail
 
 POLL_MILLISECONDS = 100
@@ -23,6 +24,9 @@ GRACE_SECONDS = 5.0
 
 SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
 """Environment variables with these words in their names are not handed on: the core needs none of them."""
+
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL) if hasattr(signal, "SIGKILL") else ()
+"""Exit codes of a process that was killed, and of a launcher whose child was."""
 
 CORE_FOLDER = Path(__file__).resolve().parent.parent
 """Folder that holds the core's package."""
@@ -180,10 +184,19 @@ def parseEvent(line: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
 
 
-def reasonOf(code: int) -> str:
-    """Why a process ended that has said nothing itself."""
-    if code in (-9, 137):
-        return "the process was ended from outside, most often because memory ran out; lower the batch size"
+def reasonOf(code: int, *folders: Path | None, lower: str = "the batch size") -> str:
+    """Why a process ended that has said nothing itself.
+
+    Args:
+        code: its exit code.
+        folders: where it writes; it may have had no place for what it wanted to say.
+        lower: what takes less memory where it is lower.
+    """
+    if code in KILLED:
+        return f"the process was ended from outside, most often because memory ran out; free memory or lower {lower}"
+    full = fullFolder(*folders)
+    if full is not None:
+        return noSpaceIn(full)
     if code < 0:
         return f"the process was ended by signal {-code}"
     return f"the process ended with exit code {code}; the log has the details"

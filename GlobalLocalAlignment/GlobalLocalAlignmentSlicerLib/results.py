@@ -62,7 +62,7 @@ def whyNotInto(segmentationNode: Any, volumeNode: Any) -> str:
     """Why the results of a volume cannot come into a segmentation that the user made; empty where they can."""
     import slicer
 
-    if not _ownSegments(segmentationNode):
+    if not usersSegments(segmentationNode):
         return ""
     name = segmentationNode.GetName()
     labelmap = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -248,8 +248,8 @@ def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
     return positions[labels]
 
 
-def _ownSegments(segmentationNode: Any) -> list[str]:
-    """IDs of the segments that did not come from here."""
+def usersSegments(segmentationNode: Any) -> list[str]:
+    """IDs of the segments of a segmentation that did not come from here."""
     segmentation = segmentationNode.GetSegmentation()
     return [name for name in segmentation.GetSegmentIDs() if not _tag(segmentation.GetSegment(name))]
 

@@ -56,7 +56,8 @@ def labelsFor(volumeNode: Any) -> list[Any]:
     """Segmentations and labelmaps that belong to a volume, the likeliest first.
 
     A segmentation belongs to the volume that its geometry was taken from, or that it lies beside in the subject
-    hierarchy; a labelmap to volumes of its grid. What this extension segmented itself is no label to learn from.
+    hierarchy; a labelmap to volumes of its grid. What this extension segmented itself is no label to learn from; of a
+    segmentation that the user chose for results, the user's own segments are.
     """
     import slicer
 
@@ -67,7 +68,7 @@ def labelsFor(volumeNode: Any) -> list[Any]:
     def folder(node: Any) -> int:
         return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
 
-    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not results.isResult(node)]
+    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not _isOurs(node)]
     own = [node for node in segmentations if node.GetNodeReferenceID(role) == volumeNode.GetID()]
     maps = [node for node in slicer.util.getNodesByClass(LABELMAP_CLASS) if sameGrid(node, volumeNode)]
     near = [
@@ -78,6 +79,12 @@ def labelsFor(volumeNode: Any) -> list[Any]:
     # several volumes may share a grid: the one whose name says so comes first
     maps.sort(key=lambda node: volumeNode.GetName().casefold() not in node.GetName().casefold())
     return own + maps + near
+
+
+def _isOurs(segmentationNode: Any) -> bool:
+    """Whether a segmentation holds nothing of the user's, but results."""
+    holds = segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
+    return results.isResult(segmentationNode) or (holds and not results.usersSegments(segmentationNode))
 
 
 def sameGrid(first: Any, second: Any) -> bool:
@@ -184,7 +191,7 @@ def _structuresOf(labelsNode: Any) -> Callable[[], list[tuple[Found, bool]]]:
         return _valuesOf(labelsNode)
     segmentation = labelsNode.GetSegmentation()
     candidates = []
-    for segmentId in segmentation.GetSegmentIDs():
+    for segmentId in results.usersSegments(labelsNode):
         segment = segmentation.GetSegment(segmentId)
         color = tuple(round(255 * part) for part in segment.GetColor())
         found = Found(segment.GetName(), None, color, segment.GetTerminology() or "")

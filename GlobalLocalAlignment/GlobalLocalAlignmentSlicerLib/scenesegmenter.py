@@ -8,8 +8,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import results
+from .diskspace import describe
 from .modelcard import ModelCard
-from .segmentationjob import SegmentationJob, SegmentationOptions, SegmentationOutcome
+from .segmentationjob import FAILED, SegmentationJob, SegmentationOptions, SegmentationOutcome
 from .steps import Beside, Steps
 from .volumefiles import VolumeFileError, readArray, refuseOtherGrid, writeVolume
 
@@ -112,7 +113,7 @@ class SceneSegmenter:
                 job.start()
                 return
         except OSError as error:
-            problems.append(_("The core cannot be started: {reason}").format(reason=error))
+            problems.append(_("The core cannot be started: {reason}").format(reason=describe(error, job.folder)))
         self._job = None
         job.discard()
         stopped = [_("{name}: stopped").format(name=names[key]) for key in identifiers] if job.stopAsked else []
@@ -130,12 +131,7 @@ class SceneSegmenter:
     ) -> Generator[None, None, None]:
         """Bring the results into the scene, one a step; files are read beside it."""
         done = []
-        messages = [*problems, outcome.problem] if outcome.problem else list(problems)
-        messages += [
-            _("{name}: {message}").format(name=names[key], message=message.replace(key, names[key]))
-            for key, message in outcome.messages.items()
-            if not (outcome.problem and message == "failed")
-        ]
+        messages = [*problems, *describeProblems(outcome, names)]
         for identifier, files in outcome.files.items():
             reading = Beside(lambda files=files: {kind: readArray(path) for kind, path in files.items()})
             while not reading.done:
@@ -168,6 +164,25 @@ class SceneSegmenter:
             structure = name.removeprefix("probability_").replace("_", " ")
             kind = kinds.get(name) or results.probabilityKind(structure)
             yield array, lambda node, array, kind=kind: results.showVolume(node, array, kind)
+
+
+def describeProblems(outcome: SegmentationOutcome, names: dict[str, str]) -> list[str]:
+    """A line for what went wrong as a whole, with the volumes that it left out, and one for each other volume.
+
+    Args:
+        outcome: of the core.
+        names: of the volumes by identifier.
+    """
+    lines = []
+    left = [names[key] for key, message in outcome.messages.items() if message == FAILED]
+    if outcome.problem:
+        lines.append(_("{problem} (not segmented: {names})").format(problem=outcome.problem, names=", ".join(left)))
+    for key, message in outcome.messages.items():
+        if message != FAILED or not outcome.problem:
+            # the core names the file first, which stands for the volume
+            text = message.removeprefix(f"{key}: ").replace(key, names[key])
+            lines.append(_("{name}: {message}").format(name=names[key], message=text))
+    return lines
 
 
 def removed(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .diskcheck import DiskCheck
+from .diskspace import describe
 from .estimate import Estimate
 from .runwatcher import CONFIGURATION_NAME
 from .scenecases import finishCheck, labelsFor, startCheck
@@ -19,7 +21,7 @@ from .structures import StructureMapping
 from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
 from .trainingcurves import TrainingCurves
 from .trainingfiles import writeCases
-from .trainingrun import TrainingRun
+from .trainingrun import AUTOMATIC, TrainingRun
 from .trainingsettings import TrainingOptions, configuration, writeConfiguration
 from .volumefiles import VolumeFileError
 
@@ -195,14 +197,17 @@ class SceneTrainer:
 
         Raises:
             RuntimeError: something is missing, or a training runs already.
-            OSError: there is no place for temporary files.
         """
         reason = _("A training is running already.") if self.busy else self.whyNot(options)
         if reason:
             raise RuntimeError(reason)
         self._show(options.run)
-        inputs = self.run.prepareInputs()
-        self._writing = Steps(self._startSteps(options, inputs))
+        try:
+            inputs = self.run.prepareInputs()
+        except OSError as error:
+            self.run.fail(describe(error, Path(tempfile.gettempdir())))
+        else:
+            self._writing = Steps(self._startSteps(options, inputs))
         self.onRunChanged()
 
     def _startSteps(self, options: TrainingOptions, inputs: Path) -> Generator[None, None, None]:
@@ -213,25 +218,32 @@ class SceneTrainer:
             yield from writeCases(scene, self.mapping.values(), written, inputs)
             writeConfiguration(configuration(options, self.cases, self.mapping, inputs), inputs / CONFIGURATION_NAME)
             run.begin(["--config", str(inputs / CONFIGURATION_NAME), *options.words()])
-        except (VolumeFileError, OSError) as error:
+        except VolumeFileError as error:
             run.fail(str(error))
+        except OSError as error:
+            run.fail(describe(error, inputs.parent))
         except Exception:
             run.fail(_("The cases could not be written; the log of Slicer has the details."))
             raise
         self._writing = None
         self.onRunChanged()
 
-    def resume(self) -> None:
+    def resume(self, device: str = AUTOMATIC) -> None:
         """Go on with the run that is shown.
+
+        Args:
+            device: another one than that of the run.
 
         Raises:
             RuntimeError: it is being trained.
-            OSError: the process cannot be started.
         """
         if self.busy:
             raise RuntimeError(_("The run is being trained."))
         self._drawnAt = 0.0
-        self.run.resume()
+        try:
+            self.run.resume(device)
+        except OSError as error:
+            self.run.fail(describe(error, Path(tempfile.gettempdir())))
         self.onRunChanged()
 
     def open(self, folder: Path) -> None:

@@ -62,7 +62,7 @@ class SegmentationOutcome:
 
     Attributes:
         files: by volume and kind of result (``segmentation``, ``feature_mask``, ...), only of whole cases.
-        messages: by volume, why there is no result.
+        messages: by volume, why there is no result; ``FAILED`` where ``problem`` says it.
         problem: what went wrong as a whole, empty where nothing did.
         stopped: the user ended it.
     """
@@ -211,8 +211,8 @@ class SegmentationJob:
             own = [error for error in self._errors if name in error]
             outcome.messages[identifier] = self._named(own[0]) if own else (STOPPED if stopped else FAILED)
         general = [error for error in self._errors if not any(name in error for name in self._volumes)]
-        if code != 0 and not stopped and not outcome.files:
-            outcome.problem = general[0] if general else reasonOf(code) if not self._errors else ""
+        if code != 0 and FAILED in outcome.messages.values():
+            outcome.problem = general[0] if general else reasonOf(code, self.folder)
         self.onFinished(outcome)
 
     def _results(self, name: str) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from slicer.i18n import tr as _
 
+from . import results
 from .scenecases import LABELMAP_CLASS, labelmapValue
 from .steps import Beside
 from .structures import Found
@@ -66,7 +67,8 @@ def labelArray(
 ) -> Generator[None, None, np.ndarray]:
     """Label values to write on the grid of a volume, (K, J, I) uint8; a segmentation is resampled to it.
 
-    Where segments overlap, the structure that comes later in the mapping has the voxel.
+    Results that came into a segmentation of the user's are left out. Where segments overlap, the structure that comes
+    later in the mapping has the voxel.
     """
     import slicer
 
@@ -81,7 +83,8 @@ def labelArray(
         return result
     segmentation = labelsNode.GetSegmentation()
     segments = {
-        identifier: Found(segmentation.GetSegment(identifier).GetName()) for identifier in segmentation.GetSegmentIDs()
+        identifier: Found(segmentation.GetSegment(identifier).GetName())
+        for identifier in results.usersSegments(labelsNode)
     }
     for identifier, found in sorted(segments.items(), key=lambda entry: values.get(entry[1].key, 0)):
         becomes = values.get(found.key, 0)

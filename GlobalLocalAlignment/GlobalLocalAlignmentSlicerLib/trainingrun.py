@@ -15,6 +15,10 @@ from .runwatcher import CONFIGURATION_NAME, EVENTS_NAME, STOP_NAME, RunState, Ru
 
 INPUTS_PREFIX = "gla-training-"
 PREPARING = "prepare"
+AUTOMATIC = "auto"
+LOWER = "the batch sizes or the size of the plane, or choose a smaller preset"
+"""What makes a training take less memory."""
+
 ALIVE_SECONDS = 2.0
 """How often it is looked whether a process that is not ours still trains a run."""
 
@@ -56,7 +60,7 @@ class TrainingRun:
         self._temporary: Path | None = None
         self._aliveAt, self._alive = 0.0, None
         self._over = False
-        self._heard = self._begun = self._stopping = False
+        self._heard = self._begun = self._stopping = self._refused = False
         self.inputs: Path | None = None
         self.prepared, self.ofPrepared = 0, 0
         self.problems: list[str] = []
@@ -85,8 +89,8 @@ class TrainingRun:
     def status(self) -> str:
         """``new``, ``preparing``, ``running``, ``stopping``, ``stopped``, ``failed``, ``finished`` or ``interrupted``.
 
-        A run is interrupted where it says that it runs and no process trains it: the computer went down, or somebody
-        ended the process.
+        A run is interrupted where it says that it runs, no process trains it and none has said why: the computer went
+        down, or somebody ended the process.
         """
         said = self.state.status
         if self.ours:
@@ -95,7 +99,8 @@ class TrainingRun:
             return "running" if said == "running" and self.state.stage != PREPARING else "preparing"
         if said == "running":
             if self._alive is False or self._over:
-                return "interrupted"
+                # on a full disk the run itself could not say it
+                return "failed" if self._refused else "interrupted"
             return "stopping" if self._stopping else "running"
         if said == "new" and self.problems:
             return "failed"
@@ -135,16 +140,20 @@ class TrainingRun:
         """
         self._start(["train", "--output", str(self.folder), *words])
 
-    def resume(self) -> None:
+    def resume(self, device: str = AUTOMATIC) -> None:
         """Go on with the run.
+
+        Args:
+            device: another one than that of the run, which may be gone.
 
         Raises:
             OSError: the process cannot be started.
         """
-        self._start(["train", "--output", str(self.folder), "--resume"])
+        other = [] if device == AUTOMATIC else ["--device", device]
+        self._start(["train", "--output", str(self.folder), "--resume", *other])
 
     def fail(self, problem: str) -> None:
-        """The training of a new run could not begin."""
+        """The training could not begin."""
         self.problems.append(problem)
         self._end()
 
@@ -190,11 +199,11 @@ class TrainingRun:
                 # scene are needed until they are slices: whoever opens the run next removes them
                 shutil.rmtree(self._temporary, ignore_errors=True)
         else:
-            self._discard()
+            self._discard(inputs=True)
 
     def _start(self, words: list[str]) -> None:
         self._temporary = Path(tempfile.mkdtemp(prefix="gla-"))
-        self._heard = self._begun = self._stopping = False
+        self._heard = self._begun = self._stopping = self._refused = False
         self.problems = []
         self._watcher = RunWatcher(self.folder)
         try:
@@ -209,7 +218,7 @@ class TrainingRun:
                 self._python,
             )
         except OSError:
-            self._discard()
+            self._discard(inputs=not (self.folder / CONFIGURATION_NAME).is_file())
             raise
         self.watch()
 
@@ -225,18 +234,19 @@ class TrainingRun:
 
     def _hear(self, line: str) -> None:
         if line.startswith(("error: ", "internal error: ")):
+            self._refused = True
             self.problems.append(line.removeprefix("error: "))
         self.onText(line)
 
     def _finish(self, code: int) -> None:
         while self._watcher.poll():
             pass
-        if code not in (0, 3) and not self.problems and not self._stopping:
-            self.problems.append(reasonOf(code))
+        if code not in (0, 3) and not self.problems and not self._stopping and self.state.status != "failed":
+            self.problems.append(reasonOf(code, self.folder, self._temporary, lower=LOWER))
         if self.state.status == "running" and self._isTrained(self.folder):
             # another process had the run before: this one was refused, and that one is watched on
             self._stopping = False
-            self._discard()
+            self._discard(inputs=True)
             self.onChanged()
         else:
             self._end()
@@ -256,7 +266,8 @@ class TrainingRun:
         self._over = True
         self._stopTimer()
         self._stopping = False
-        self._discard()
+        # a run that ended before it had its slices needs them to go on, as long as it is shown
+        self._discard(inputs=not self.resumable)
         self.onChanged()
 
     def _dropInputs(self) -> None:
@@ -268,11 +279,12 @@ class TrainingRun:
                 shutil.rmtree(folder, ignore_errors=True)
         self.inputs = None
 
-    def _discard(self) -> None:
-        for folder in (self._temporary, self.inputs):
+    def _discard(self, inputs: bool) -> None:
+        for folder in (self._temporary, self.inputs if inputs else None):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
-        self._temporary = self.inputs = None
+        self._temporary = None
+        self.inputs = None if inputs else self.inputs
 
 
 def inputsOf(configuration: dict[str, Any]) -> set[Path]:

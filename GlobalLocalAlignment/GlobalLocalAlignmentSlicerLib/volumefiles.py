@@ -54,6 +54,8 @@ def writeArray(array: np.ndarray, matrix: np.ndarray, path: Path, name: str) -> 
     try:
         sitk.WriteImage(image, str(path), False)
     except RuntimeError as error:
+        # cut short, and yet a file that the core would find
+        path.unlink(missing_ok=True)
         raise VolumeFileError(f"{name} cannot be written to {path.parent}; make space there") from error
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentLib.volumes import read_volume
+from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
 from GlobalLocalAlignmentSlicerLib.scenecases import finishCheck, labelsFor, startCheck
 from GlobalLocalAlignmentSlicerLib.structures import StructureMapping
 from GlobalLocalAlignmentSlicerLib.trainingcases import CaseTable, TrainingCase
@@ -17,6 +19,7 @@ from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas
 
 SHAPE = (4, 10, 12)
 SPACING = (1.5, 2.0, 5.0)
+CARD = ModelCard(Path("m"), (LabelCard(1, "liver", (1, 2, 3)),), "MR", "CT", "axial", 1.0, (32, 32), ())
 
 
 def volume(name: str, step: int = 1, matrix: np.ndarray | None = None):
@@ -120,9 +123,6 @@ def test_volume_and_labels_lie_in_the_files_as_in_the_scene(tmp_path: Path):
 
 
 def test_labels_are_found_by_their_reference_then_by_their_grid_and_never_among_results():
-    from GlobalLocalAlignmentSlicerLib import results
-    from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-
     node, other = volume("MR"), volume("other", step=2)
     inside = box(slice(1, 4), slice(1, 4))
     labelmap = slicer.util.addVolumeFromArray(
@@ -130,9 +130,30 @@ def test_labels_are_found_by_their_reference_then_by_their_grid_and_never_among_
     )
     drawn = segmentation(node, liver=inside)
     segmentation(other, liver=box(slice(1, 4), slice(1, 4), step=2))
-    card = ModelCard(Path("m"), (LabelCard(1, "liver", (1, 2, 3)),), "MR", "CT", "axial", 1.0, (32, 32), ())
-    results.showSegmentation(node, inside.astype(np.uint8), card)
+    results.showSegmentation(node, inside.astype(np.uint8), CARD)
     assert labelsFor(node) == [drawn, labelmap]
+
+
+def test_of_a_segmentation_that_holds_results_too_the_users_own_segments_are_learnt(tmp_path: Path):
+    node = volume("MR")
+    tumour, liver = box(slice(1, 4), slice(1, 4)), box(slice(2, 9), slice(2, 9))
+    chosen = segmentation(node, tumour=tumour)
+    results.showSegmentation(node, liver.astype(np.uint8), CARD, chosen)
+    assert chosen.GetSegmentation().GetNumberOfSegments() == 2 and labelsFor(node) == [chosen]
+    case = checked("source", node, chosen)
+    assert [found.name for found in case.found] == ["tumour"]
+    # another case brings the name of the result among what is learnt
+    other = volume("other")
+    mapping = mapping_of(case, checked("source", other, segmentation(other, liver=liver)))
+    assert mapping.values() == {"tumour": 1, "liver": 2}
+    assert np.array_equal(write(case, mapping, tmp_path), tumour.astype(np.uint8))
+
+
+def test_a_segmentation_that_holds_results_alone_is_not_offered_as_labels():
+    node = volume("MR")
+    chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    results.showSegmentation(node, box(slice(1, 4), slice(1, 4)).astype(np.uint8), CARD, chosen)
+    assert labelsFor(node) == []
 
 
 def test_a_volume_that_is_removed_while_cases_are_written_is_named(tmp_path: Path):

@@ -173,7 +173,7 @@ def _save(stage: Stage, context: RunContext, done: int) -> None:
         path = save_checkpoint(context.checkpoints, stage.name, done, stage.state())
     except OSError as error:
         raise InputError(
-            context.checkpoints,
+            error.filename or context.checkpoints,
             f"the checkpoint cannot be written ({error.strerror or error})",
             "make space and go on with --resume, the checkpoint before it is intact",
         ) from error

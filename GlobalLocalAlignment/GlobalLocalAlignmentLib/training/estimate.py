@@ -21,11 +21,12 @@ from lightning_fabric import Fabric
 from ..config import Configuration, Label
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError
+from ..machinefaults import Refusal, refusal_of
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
 from .engine import RunContext, Stage, run_stage
 from .events import EventLog, duration
-from .memory import PeakMemory, is_out_of_memory, total_memory
+from .memory import PeakMemory, total_memory
 from .segmentation import SegmentationStage
 
 STAGE = "estimate"
@@ -146,7 +147,7 @@ def estimate_training(configuration: Configuration, events: EventLog) -> Estimat
                 try:
                     rate = _measure(kind, context, stores, lambda share, index=index: progress(index + share))
                 except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
+                    if refusal_of(error) is not Refusal.MEMORY:
                         raise
                     refused = _too_large(configuration, kind, fabric)
                     events.emit("failed", STAGE, message=str(refused))

@@ -27,12 +27,17 @@ failed            message
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from ..machinefaults import named
 
 SCHEMA = 1
 EVENTS_NAME, METRICS_NAME, LOG_NAME = "events.jsonl", "metrics.csv", "log.txt"
@@ -58,8 +63,7 @@ class EventLog:
             return
         entry = {"schema": SCHEMA, "time": round(time.time(), 3), "event": event, "stage": stage, **_plain(fields)}
         if self.folder is not None:
-            with open(self.folder / EVENTS_NAME, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(entry, allow_nan=False) + "\n")
+            _append(self.folder / EVENTS_NAME, json.dumps(entry, allow_nan=False) + "\n")
             self._write_metrics(entry)
             self._write_log(entry)
         for listener in self.listeners:
@@ -68,20 +72,18 @@ class EventLog:
     def _write_metrics(self, entry: dict[str, Any]) -> None:
         if entry["event"] not in ("progress", "validation"):
             return
-        path = self.folder / METRICS_NAME
-        new = not path.exists()
-        with open(path, "a", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            if new:
-                writer.writerow(["time", "stage", "iteration", "name", "value"])
-            prefix = "validation " if entry["event"] == "validation" else ""
-            for name, value in entry["values"].items():
-                if value is not None:
-                    writer.writerow([entry["time"], entry["stage"], entry["iteration"], prefix + name, value])
+        path, rows = self.folder / METRICS_NAME, io.StringIO(newline="")
+        writer = csv.writer(rows)
+        if not path.exists() or not path.stat().st_size:
+            writer.writerow(["time", "stage", "iteration", "name", "value"])
+        prefix = "validation " if entry["event"] == "validation" else ""
+        for name, value in entry["values"].items():
+            if value is not None:
+                writer.writerow([entry["time"], entry["stage"], entry["iteration"], prefix + name, value])
+        _append(path, rows.getvalue())
 
     def _write_log(self, entry: dict[str, Any]) -> None:
-        with open(self.folder / LOG_NAME, "a", encoding="utf-8") as stream:
-            stream.write(describe(entry) + "\n")
+        _append(self.folder / LOG_NAME, describe(entry) + "\n")
 
 
 def describe(entry: dict[str, Any]) -> str:
@@ -109,6 +111,22 @@ def duration(seconds: float | None) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def _append(path: Path, text: str) -> None:
+    """Add lines to a file, all of them or none: half a line would run into the one that a resumed run writes next.
+
+    Raises:
+        OSError: they cannot be written; it names the file.
+    """
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with named(path), open(path, "ab") as stream:
+            stream.write(text.encode("utf-8"))
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, before)
+        raise
 
 
 def _plain(value: Any) -> Any:

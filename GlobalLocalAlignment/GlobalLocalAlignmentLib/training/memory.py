@@ -61,11 +61,5 @@ def total_memory(device: torch.device) -> int:
     return psutil.virtual_memory().total
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; PyTorch has a class of its own for it on CUDA devices alone."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
-
-
 def _resident() -> int:
     return psutil.Process().memory_info().rss

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from ..checking import VALIDATION, check_role
 from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
-from ..errors import InputError, StopRequested
+from ..errors import InputError
+from ..machinefaults import Refusal, explained, named
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
 from .engine import STOP_NAME, RunContext, run_stage
@@ -38,6 +40,12 @@ MODEL_NAME = "model.safetensors"
 SAME_MODALITY = " (target)"
 """Added to the name of the target's modality where it is that of the source."""
 
+REMEDIES = {
+    Refusal.SPACE: "make space and go on with --resume, the last checkpoint is intact",
+    Refusal.MEMORY: "free memory and go on with --resume, or start anew with lower batch sizes"
+    " (synthesis.batch_size, segmentation.batch_size), a smaller plane.size or another preset",
+    Refusal.GPU: "go on with --resume once it is back, or on another --device",
+}
 NO_LOCKS = "the run folder cannot be locked here; see that no other process trains this run"
 LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 
@@ -55,7 +63,9 @@ def start_run(folder: Path, configuration: Configuration, lock: RunLock) -> None
         refuse_used_folder(folder)
         _write_json(folder / CONFIGURATION_NAME, configuration.dump())
     except OSError as error:
-        raise InputError(folder, f"cannot be written ({error.strerror})", "choose another --output") from error
+        raise InputError(
+            folder, f"cannot be written ({error.strerror})", "make space or choose another --output"
+        ) from error
 
 
 def refuse_used_folder(folder: Path) -> None:
@@ -83,6 +93,7 @@ def train(
     configuration: Configuration | None,
     listeners: list[Listener] | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
+    device: str | None = None,
 ) -> Path:
     """Train a model, or go on with a run that was stopped.
 
@@ -91,6 +102,7 @@ def train(
         configuration: settings of a new run, None to resume.
         listeners: called with each event.
         stop_asked: asked after each iteration.
+        device: in the place of the one in the settings, for a run whose own is gone.
 
     Returns:
         the model file.
@@ -102,7 +114,7 @@ def train(
     resumed = configuration is None
     if resumed:
         configuration = resumed_configuration(folder)
-    device = resolve_device(configuration.training.device)
+    device = resolve_device(device or configuration.training.device)
     precision = resolve_precision(configuration.training.precision, device)
     fabric = make_fabric(device, precision)
     fabric.launch()
@@ -111,13 +123,25 @@ def train(
         configuration, cohorts = _begin(folder, configuration, resumed, lock, fabric, listeners)
         events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
         context = RunContext(folder, configuration, fabric, events, stop_asked)
-        return _train(context, cohorts, precision, resumed, locked=lock.held)
+        with _failure_told(events), explained(folder, REMEDIES):
+            return _train(context, cohorts, precision, resumed, locked=lock.held)
     finally:
         lock.release()
 
 
+@contextmanager
+def _failure_told(events: EventLog) -> Iterator[None]:
+    """The last event of a run that cannot go on says why; where it finds no place the exit of the process says it."""
+    try:
+        yield
+    except InputError as error:
+        with suppress(OSError):
+            events.emit("failed", "prepare", message=str(error))
+        raise
+
+
 def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: str, resumed: bool, locked: bool) -> Path:
-    """The run itself, with the events that begin and end it."""
+    """The run itself, from its first event to its last."""
     events, started = context.events, time.monotonic()
     events.emit(
         "run_started",
@@ -132,12 +156,7 @@ def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: st
     if not locked:
         # the first process alone holds the lock, and its events alone are written
         events.emit("warning", "prepare", message=NO_LOCKS)
-    try:
-        model = _Run(context, cohorts).train()
-    except (InputError, StopRequested) as error:
-        if isinstance(error, InputError):
-            events.emit("failed", "prepare", message=str(error))
-        raise
+    model = _Run(context, cohorts).train()
     events.emit("run_finished", "segmentation", model=model.name, seconds=round(time.monotonic() - started, 1))
     return model
 
@@ -256,7 +275,9 @@ class _Run:
         """Pictures for the report."""
         folder = self.context.folder / "panels"
         folder.mkdir(exist_ok=True)
-        np.savez_compressed(folder / f"{name}.npz", **panel)
+        path = folder / f"{name}.npz"
+        with named(path):
+            np.savez_compressed(path, **panel)
 
     def _translated(self, synthesis: TrainedSynthesis, source: SliceStore) -> SliceStore:
         """Labelled source slices in the style of the target."""
@@ -437,5 +458,9 @@ def _case_progress(events: EventLog) -> Callable[[int, int], None]:
 
 def _write_json(path: Path, content: object) -> None:
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        # what is left of it would keep the next attempt out of the folder
+        temporary.unlink(missing_ok=True)
