@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from . import results
 from .structures import COLORS, Found
+from .terms import foundTerm
 from .trainingcases import LABELLED, TrainingCase
 from .volumefiles import ijkToRas
 
@@ -194,7 +195,7 @@ def _structuresOf(labelsNode: Any) -> Callable[[], list[tuple[Found, bool]]]:
     for segmentId in results.usersSegments(labelsNode):
         segment = segmentation.GetSegment(segmentId)
         color = tuple(round(255 * part) for part in segment.GetColor())
-        found = Found(segment.GetName(), None, color, segment.GetTerminology() or "")
+        found = Found(segment.GetName(), None, color, foundTerm(segment.GetTerminology() or ""))
         candidates.append((found, *_voxels(segment, segmentation.GetSourceRepresentationName())))
 
     def structures() -> list[tuple[Found, bool]]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .terms import Term
+
 COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 """For values of label files, which have no colour of their own."""
 
@@ -39,6 +41,13 @@ class Found:
         """What equal structures of several cases have in common: ``Left_Kidney`` is ``left kidney``."""
         return f"value {self.value}" if self.value is not None else re.sub(r"[\W_]+", " ", self.name).strip().casefold()
 
+    @property
+    def suggestion(self) -> tuple[str, tuple[int, int, int]]:
+        """Name and colour to begin with; a value of a label file has none of its own."""
+        if self.value is None:
+            return self.name, self.color
+        return f"label {self.value}", COLORS[(self.value - 1) % len(COLORS)]
+
 
 @dataclass
 class StructureRow:
@@ -48,15 +57,34 @@ class StructureRow:
         found: as the first case has it.
         cases: number of cases that have it.
         learntAs: name in the model; rows of one name are one structure.
-        used: whether it is learnt; what is not is background.
         color: of the structure in the model.
+        terminology: Slicer's serialised entry, empty where there is none.
+        suggestion: name and colour that nobody chose; the row keeps them until somebody does.
+        used: whether it is learnt; what is not is background.
     """
 
     found: Found
     cases: int
     learntAs: str
+    color: tuple[int, int, int]
+    terminology: str
+    suggestion: tuple[str, tuple[int, int, int]]
     used: bool = True
-    color: tuple[int, int, int] = COLORS[0]
+
+    def take(self, term: Term) -> None:
+        """Take a term, or ``NO_TERM``; name and colour of a value of a label file follow while nobody has chosen them.
+
+        A segment has been named and coloured by somebody, so it stays as it is.
+        """
+        self.terminology = term.text
+        if self.found.value is None:
+            return
+        (name, color), (firstName, firstColor) = self.suggestion, self.found.suggestion
+        self.suggestion = term.name or firstName, term.color or firstColor
+        if self.learntAs == name:
+            self.learntAs = self.suggestion[0]
+        if self.color == color:
+            self.color = self.suggestion[1]
 
 
 @dataclass(frozen=True)
@@ -99,10 +127,12 @@ class StructureMapping:
         fresh = sorted((key for key in first if key not in known), key=lambda key: first[key].value or 0)
         for key in fresh:
             found = first[key]
-            name = found.name or f"label {found.value}"
-            color = found.color if found.name else COLORS[(found.value - 1) % len(COLORS)]
-            kept.append(StructureRow(found, counts[key], name, color=color))
+            kept.append(StructureRow(found, counts[key], *found.suggestion, found.terminology, found.suggestion))
         self.rows = kept
+
+    def row(self, key: str) -> StructureRow | None:
+        """The row of what cases have under a key, None where no case has it any longer."""
+        return next((row for row in self.rows if row.found.key == key), None)
 
     def move(self, index: int, steps: int) -> int:
         """Move a row up (negative) or down; returns where it is now."""
@@ -121,7 +151,7 @@ class StructureMapping:
                 value,
                 name,
                 rows[0].color,
-                next((row.found.terminology for row in rows if row.found.terminology), ""),
+                next((row.terminology for row in rows if row.terminology), ""),
                 tuple(row.found.key for row in rows),
             )
             for value, (name, rows) in enumerate(groups.items(), start=1)

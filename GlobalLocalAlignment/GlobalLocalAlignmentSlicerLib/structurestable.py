@@ -10,15 +10,10 @@ import qt
 from slicer.i18n import tr as _
 
 from .structures import StructureMapping, StructureRow
+from .termdialog import canChooseTerm, chooseTerm
+from .terms import describeTerm
 
 USED, FOUND, CASES, LEARNT, TERM, COLOR = range(6)
-
-
-def termOf(terminology: str) -> str:
-    """What a serialised terminology entry calls the structure, with its side; empty where there is no entry."""
-    parts = terminology.split("~")
-    meanings = [part.rpartition("^")[2] for part in parts[2:4]]
-    return ", ".join(filter(None, meanings))
 
 
 class StructuresTable:
@@ -36,8 +31,12 @@ class StructuresTable:
         widget.setColumnCount(6)
         widget.setHorizontalHeaderLabels([_("Learn"), _("Found as"), _("Cases"), _("Learn as"), _("Term"), _("Colour")])
         widget.verticalHeader().hide()
-        widget.horizontalHeader().setSectionResizeMode(LEARNT, qt.QHeaderView.Stretch)
+        for column in (LEARNT, TERM):
+            # a long term is cut short, its tool tip has all of it
+            widget.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
         widget.connect("itemChanged(QTableWidgetItem*)", self._take)
+        # not a button in each cell: the table may be filled anew while the dialog is open, and would delete its caller
+        widget.connect("cellActivated(int,int)", self._chooseTerm)
 
     def show(self) -> None:
         """Show the mapping as it is now."""
@@ -46,7 +45,7 @@ class StructuresTable:
         self.widget.setRowCount(len(self.mapping.rows))
         for index, row in enumerate(self.mapping.rows):
             self._fill(index, row)
-        for column in (USED, FOUND, CASES, TERM, COLOR):
+        for column in (USED, FOUND, CASES, COLOR):
             self.widget.resizeColumnToContents(column)
         self._filling = False
 
@@ -65,9 +64,9 @@ class StructuresTable:
         used.setCheckState(qt.Qt.Checked if row.used else qt.Qt.Unchecked)
         self.widget.setItem(index, USED, used)
         name = row.found.name or _("value {value} of label files").format(value=row.found.value)
-        for column, text in ((FOUND, name), (CASES, str(row.cases)), (TERM, termOf(row.found.terminology))):
+        for column, text in ((FOUND, name), (CASES, str(row.cases)), (TERM, self._termText(row))):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(row.found.terminology if column == TERM else text)
+            item.setToolTip(self._termToolTip(row) if column == TERM else text)
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
             self.widget.setItem(index, column, item)
         self.widget.setItem(index, LEARNT, qt.QTableWidgetItem(row.learntAs))
@@ -81,6 +80,28 @@ class StructuresTable:
 
         picker.connect("colorChanged(QColor)", recolor)
         self.widget.setCellWidget(index, COLOR, picker)
+
+    def _termText(self, row: StructureRow) -> str:
+        return describeTerm(row.terminology) or (_("choose ...") if canChooseTerm() else "")
+
+    def _termToolTip(self, row: StructureRow) -> str:
+        hint = _("Double-click to choose the term by which other programs know this structure.")
+        return "\n".join(
+            filter(None, [describeTerm(row.terminology), row.terminology, hint if canChooseTerm() else ""])
+        )
+
+    def _chooseTerm(self, index: int, column: int) -> None:
+        if column != TERM or not canChooseTerm():
+            return
+        row = self.mapping.rows[index]
+        term = chooseTerm(row.learntAs, row.terminology)
+        # cases may have been looked at meanwhile: the structure may have another row now, or none
+        row = self.mapping.row(row.found.key)
+        if term is not None and row is not None:
+            row.take(term)
+            self.show()
+            self.widget.setCurrentCell(self.mapping.rows.index(row), TERM)
+            self.onChanged()
 
     def _take(self, item: Any) -> None:
         if self._filling or not 0 <= item.row() < len(self.mapping.rows):

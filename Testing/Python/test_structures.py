@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping
+from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, describeTerm, foundTerm
 from hypothesis import given
 from hypothesis import strategies as st
+
+SPLEEN = Term("codes of the spleen", "spleen", (157, 108, 162))
 
 
 def mapping_of(*cases: list[Found]) -> StructureMapping:
@@ -53,6 +57,83 @@ def test_a_move_ends_at_the_first_and_the_last_row():
 def test_values_of_files_come_in_the_order_of_the_values_and_are_named_after_them():
     mapping = mapping_of([Found("", 7), Found("", 2)])
     assert [row.learntAs for row in mapping.rows] == ["label 2", "label 7"]
+
+
+def test_a_value_of_label_files_is_named_and_coloured_by_its_term_as_often_as_it_changes():
+    (row,) = mapping_of([Found("", 2)]).rows
+    before = row.learntAs, row.color
+    for term in (SPLEEN, Term("codes of the liver", "liver", (221, 130, 101))):
+        row.take(term)
+        assert (row.terminology, row.learntAs, row.color) == (term.text, term.name, term.color)
+    row.take(NO_TERM)
+    assert (row.terminology, row.learntAs, row.color) == ("", *before)
+
+
+def test_a_term_without_a_colour_leaves_the_colour():
+    (row,) = mapping_of([Found("", 2)]).rows
+    before = row.color
+    row.take(Term("codes", "spleen"))
+    assert (row.learntAs, row.color) == ("spleen", before)
+
+
+def test_a_name_and_a_colour_of_the_users_survive_a_term():
+    (row,) = mapping_of([Found("", 2)]).rows
+    row.learntAs, row.color = "Milz", (1, 2, 3)
+    row.take(SPLEEN)
+    assert (row.terminology, row.learntAs, row.color) == (SPLEEN.text, "Milz", (1, 2, 3))
+
+
+def test_name_and_colour_of_a_segment_survive_a_term():
+    (row,) = mapping_of([Found("S", color=(1, 2, 3))]).rows
+    row.take(SPLEEN)
+    assert (row.terminology, row.learntAs, row.color) == (SPLEEN.text, "S", (1, 2, 3))
+
+
+def test_a_chosen_term_survives_cases_that_come_and_go():
+    mapping = mapping_of([Found("S", terminology="found")])
+    mapping.rows[0].take(NO_TERM)
+    mapping.update([[Found("S", terminology="found")], [Found("S", terminology="found")]])
+    assert mapping.structures()[0].terminology == ""
+    mapping.row("s").take(SPLEEN)
+    mapping.update([[Found("S", terminology="found")]])
+    assert mapping.structures()[0].terminology == SPLEEN.text
+
+
+def test_of_merged_rows_the_first_with_a_term_gives_it():
+    mapping = mapping_of([Found("RK"), Found("LK", terminology="left"), Found("K", terminology="both")])
+    for row in mapping.rows:
+        row.learntAs = "kidney"
+    assert mapping.structures()[0].terminology == "left"
+    mapping.row("lk").take(NO_TERM)
+    assert mapping.structures()[0].terminology == "both"
+
+
+@pytest.mark.parametrize("codes", ["SCT^85756007^Tissue", "SRT^T-D0050^Tissue", "SRT^T-D0050^Gewebe"])
+def test_the_term_that_every_new_segment_has_is_none(codes: str):
+    assert foundTerm(f"general~{codes}~{codes}~^^~anatomic~^^~^^") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "general~SCT^85756007^Tissue~SCT^51114001^Artery~^^~anatomic~^^~^^",
+        "general~SCT^85756007^Tissue~SCT^85756007^Tissue~^^~anatomic~SCT^10200004^Liver~^^",
+        "general~SCT^123037004^Anatomical Structure~SCT^78961009^Spleen~^^~~^^~^^",
+    ],
+)
+def test_a_term_that_says_something_is_kept(text: str):
+    assert foundTerm(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "general~SCT^85756007^Tissue~^^~^^~anatomic~^^~^^"])
+def test_what_is_no_entry_or_has_no_type_is_no_term(text: str):
+    assert foundTerm(text) == ""
+
+
+def test_a_term_is_described_with_side_and_region():
+    text = "general~SCT^49755003^Morphology~SCT^4147007^Mass~SCT^7771000^Left~anatomic~SCT^10200004^Liver~^^"
+    assert describeTerm(text) == "Mass, Left, Liver"
+    assert describeTerm("") == ""
 
 
 @given(

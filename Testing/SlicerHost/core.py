@@ -39,10 +39,12 @@ class Core:
     logics: dict[str, slicer.vtkSlicerModuleLogic]
 
 
-def make_core(temporary: Path) -> Core:
+def make_core(temporary: Path, terminology: Path) -> Core:
     """Build the core with an empty scene, which holds Slicer's default singleton nodes.
 
-    There is no terminologies logic: it needs files that the wheel does not have.
+    Args:
+        temporary: folder for files.
+        terminology: file of the only terminology that is known.
     """
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
@@ -59,6 +61,7 @@ def make_core(temporary: Path) -> Core:
     color.SetMRMLScene(scene)
     color.AddDefaultColorNodes()
     logics = {name: _register(getattr(slicer, kind)(), name, scene, application) for name, kind in LOGICS.items()}
+    logics["Terminologies"] = _terminologies(terminology, application)
     layout = slicer.vtkMRMLLayoutLogic()
     layout.SetMRMLScene(scene)
     layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
@@ -71,6 +74,18 @@ def add_default_nodes(scene: slicer.vtkMRMLScene) -> None:
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
+
+
+def _terminologies(
+    file: Path, application: slicer.vtkSlicerApplicationLogic
+) -> slicer.vtkSlicerTerminologiesModuleLogic:
+    """Without the scene: with it, the logic looks for files that the wheel does not have."""
+    logic = slicer.vtkSlicerTerminologiesModuleLogic()
+    logic.SetMRMLApplicationLogic(application)
+    if not logic.LoadTerminologyFromFile(str(file)):
+        raise OSError(f"{file} is no terminology")
+    application.SetModuleLogic("Terminologies", logic)
+    return logic
 
 
 def _register(

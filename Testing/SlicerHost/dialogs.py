@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6 import QtWidgets
@@ -21,11 +21,12 @@ INPUT_DIALOGS = ("getDouble", "getInt", "getItem", "getMultiLineText", "getText"
 
 @dataclass(frozen=True)
 class Question:
-    """What a dialog asked."""
+    """What a dialog asked; with the dialog itself, for an answer that uses what is in it."""
 
     dialog: str
     title: str
     text: str
+    widget: QtWidgets.QDialog | None = field(default=None, compare=False)
 
 
 class Answers:
@@ -65,7 +66,7 @@ answers = Answers()
 
 def _execute(dialog: QtWidgets.QDialog) -> int:
     text = getattr(dialog, "text", "") or getattr(dialog, "labelText", "")
-    result = answers.ask(Question(dialog.className(), dialog.windowTitle, text))
+    result = answers.ask(Question(dialog.className(), dialog.windowTitle, text, dialog))
     # closes it and sends accepted, rejected and finished as a click would
     dialog.done(int(result))
     return int(result)

@@ -26,6 +26,8 @@ WAKE_MILLISECONDS = 5
 STAND_INS = Path(__file__).parent / "StandIns"
 GENUINE_PYTHON = "Base/Python/slicer"
 GENUINE_STATISTICS = "Modules/Scripted/SegmentStatistics"
+TERMINOLOGY = "SegmentationCategoryTypeModifier-SlicerGeneralAnatomy.json"
+GENUINE_TERMINOLOGIES = "Modules/Loadable/Terminologies/Resources"
 
 
 def source_folder() -> Path | None:
@@ -64,7 +66,7 @@ class Host:
         folder = Path(self._folder.name)
         (folder / "share" / "ColorFiles").mkdir(parents=True)
         self.app = slicer.app = SlicerApplication(folder)
-        self.core = make_core(folder)
+        self.core = make_core(folder, self._terminology())
         mrmlguard.watch(self.core.scene)
         subjecthierarchy.watch(self.core.scene)
         self.views = Views(self.core)
@@ -87,6 +89,9 @@ class Host:
             sys.path.append(str(self.sources / GENUINE_STATISTICS))
         # last: Sample Data is a stand-in either way
         sys.path.append(str(STAND_INS))
+
+    def _terminology(self) -> Path:
+        return (STAND_INS if self.sources is None else self.sources / GENUINE_TERMINOLOGIES) / TERMINOLOGY
 
     def _execute_python_module(self, module: str, args: list[str], *rest: object, **named: object) -> None:
         if self.run_pip is None:

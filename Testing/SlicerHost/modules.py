@@ -10,7 +10,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from SlicerHost import ctkwidgets, qmrmlwidgets
+from SlicerHost import ctkwidgets, qmrmlwidgets, terminologywidget
 from SlicerHost.uiloader import QUiLoader
 
 WHOLE = (QtCore, QtGui, QtWidgets)
@@ -52,7 +52,7 @@ def install() -> None:
     widgets = public_classes(ctkwidgets, ("ctk",))
     ctk.__dict__.update(widgets)
     sys.modules.update({"qt": qt, "ctk": ctk})
-    mrml_widgets = public_classes(qmrmlwidgets, ("qMRML", "qSlicer"))
+    mrml_widgets = public_classes(qmrmlwidgets, ("qMRML", "qSlicer")) | public_classes(terminologywidget, ("qSlicer",))
     for name, value in mrml_widgets.items():
         setattr(slicer, name, value)
     QUiLoader.custom_classes.update(widgets | mrml_widgets)
