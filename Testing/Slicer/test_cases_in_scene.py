@@ -104,9 +104,7 @@ def test_a_scene_that_is_opened_brings_its_table_and_can_be_trained_on(panel, sl
     assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
 
 
-def test_labels_that_only_a_folder_of_the_scene_brings_together_are_shown_as_chosen(
-    panel, slicer_host, tmp_path: Path
-):
+def test_labels_that_only_a_folder_of_the_scene_brings_together_are_shown_as_chosen(panel, slicer_host, tmp_path: Path):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     node, labels = add_phantom("MR", "MR", 1)
     segmentation = draw(node, labels, {1: "liver"})
