@@ -8,6 +8,7 @@ from typing import Annotated
 
 import qt
 import slicer
+from GlobalLocalAlignmentSlicerLib import casesinscene
 from GlobalLocalAlignmentSlicerLib.casestable import CasesTable, roleName
 from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
@@ -62,7 +63,7 @@ class GlobalLocalAlignmentTraining(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class GlobalLocalAlignmentTrainingParameterNode:
-    """What is saved with the scene; paths of the computer and the device are not."""
+    """What is saved with the scene, beside the table of cases; paths of the computer and the device are not."""
 
     preset: Annotated[str, Choice(list(presets()))] = FIRST_PRESET
     sourceModality: Annotated[str, Choice(list(MODALITIES))] = "automatic"
@@ -82,6 +83,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self._parameterNodeGuiTag = None
         self._closeGuard = None
         self._deviceFinder = DeviceFinder()
+        self._takeOverTimer = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -90,10 +92,10 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = GlobalLocalAlignmentTrainingLogic()
-        self.logic.onCasesChanged, self.logic.onRunChanged = self.showCases, self.showRun
+        self.logic.onCasesChanged, self.logic.onRunChanged = self.onCasesChanged, self.showRun
         self.logic.onText = self.ui.logText.appendPlainText
         self.casesTable = CasesTable(self.ui.casesTable, self.logic.look)
-        self.structuresTable = StructuresTable(self.ui.structuresTable, self.logic.mapping, self.updateStart)
+        self.structuresTable = StructuresTable(self.ui.structuresTable, self.logic.mapping, self.onStructuresChanged)
         self.runView = RunView(self.ui)
         for role in ROLES:
             self.ui.roleComboBox.addItem(roleName(role), role)
@@ -113,12 +115,17 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
             (slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved),
+            (slicer.mrmlScene.EndBatchProcessEvent, self.onSceneBatchEnd),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
         self._closeGuard = CloseGuard(lambda: self.logic.trainsHere, self.logic.stop)
         self._closeGuard.guard(slicer.util.mainWindow())
+        self._takeOverTimer = qt.QTimer()
+        self._takeOverTimer.setSingleShot(True)
+        self._takeOverTimer.connect("timeout()", self.takeOverCases)
         self.initializeParameterNode()
         self.structuresTable.show()
+        self.takeOverCases()
         self.showRun()
         self._openLastRun()
         self._deviceFinder.find(self.onDevicesFound)
@@ -155,6 +162,8 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             self._closeGuard.release()
         if self.logic is not None:
             self.logic.close()
+        if self._takeOverTimer is not None:
+            self._takeOverTimer.stop()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -180,6 +189,11 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def onNodeRemoved(self, caller, event) -> None:
         if not slicer.mrmlScene.IsClosing():
             self.logic.forgetRemoved()
+
+    def onSceneBatchEnd(self, caller, event) -> None:
+        # a scene was opened, imported or restored, perhaps. Its subject hierarchy, which tells the labels of a volume,
+        # is in order only after the observers of this event.
+        self._takeOverTimer.start(0)
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
@@ -274,6 +288,32 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     def onRemoveCases(self) -> None:
         self.logic.removeCases(self.casesTable.selected())
+
+    def onCasesChanged(self) -> None:
+        self.keepCases()
+        self.showCases()
+
+    def onStructuresChanged(self) -> None:
+        self.keepCases()
+        self.updateStart()
+
+    def keepCases(self) -> None:
+        """Keep the table with the scene, unless the scene is about to tell what is in it."""
+        if not (slicer.mrmlScene.IsBatchProcessing() or self._takeOverTimer.active):
+            self.logic.keepCases()
+
+    def takeOverCases(self) -> None:
+        """Add the table that came with a scene."""
+        if slicer.mrmlScene.IsBatchProcessing():
+            # its end will call again
+            return
+        try:
+            self.logic.takeOverCases()
+        except ValueError as error:
+            self.ui.casesStatusLabel.text = str(error)
+        else:
+            # what was in the table before is not in what was imported
+            self.keepCases()
 
     def showCases(self) -> None:
         """Show the cases and the structures that they have."""
@@ -405,6 +445,18 @@ class GlobalLocalAlignmentTrainingLogic(ScriptedLoadableModuleLogic, SceneTraine
 
     def getParameterNode(self):
         return GlobalLocalAlignmentTrainingParameterNode(super().getParameterNode())
+
+    def keepCases(self) -> None:
+        """Keep the cases of the scene and the mapping with the scene."""
+        casesinscene.write(super().getParameterNode(), self.cases.cases, self.mapping.rows)
+
+    def takeOverCases(self) -> None:
+        """Add what was kept with the scene.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        self.takeOver(*casesinscene.read(super().getParameterNode()))
 
 
 class GlobalLocalAlignmentTrainingTest(ScriptedLoadableModuleTest):

@@ -453,7 +453,7 @@ def run(arguments: list[str]) -> int:
         _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
-        again = "the same command" if _command(arguments) == "demo" else "--resume"
+        again = "the same command" if _command(arguments) in ("demo", "ablate") else "--resume"
         _say(f"stopped; go on with {again}")
         return ExitCode.STOPPED
     except Exception as error:

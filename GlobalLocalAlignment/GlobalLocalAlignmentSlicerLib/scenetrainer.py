@@ -17,7 +17,7 @@ from .estimate import Estimate
 from .runwatcher import CONFIGURATION_NAME
 from .scenecases import finishCheck, labelsFor, startCheck
 from .steps import Beside, Steps
-from .structures import StructureMapping
+from .structures import StructureMapping, StructureRow
 from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
 from .trainingcurves import TrainingCurves
 from .trainingfiles import writeCases
@@ -66,6 +66,13 @@ class SceneTrainer:
         self._casesChanged()
         self._lookOn()
         return known
+
+    def takeOver(self, cases: Iterable[TrainingCase], rows: Iterable[StructureRow]) -> None:
+        """Add the cases and structures that came with a scene, and look at the cases; those that are known stay."""
+        fresh = [case for case in cases if self.cases.add(case)]
+        if self.mapping.add(rows) or fresh:
+            self._casesChanged()
+            self._lookOn()
 
     def addFolder(self, folder: DiskFolder, preset: str, onFinished: Callable[[str], None]) -> None:
         """Find the cases of a folder in the background and look at them.
@@ -158,7 +165,8 @@ class SceneTrainer:
             yield
 
     def _casesChanged(self) -> None:
-        self.mapping.update(case.found for case in self.cases.labelled())
+        looked = all(case.checked for case in self.cases.cases)
+        self.mapping.update((case.found for case in self.cases.labelled()), complete=looked)
         self.cases.compareWith(self.mapping.structures())
         self.onCasesChanged()
 

@@ -114,15 +114,24 @@ class StructureMapping:
 
     rows: list[StructureRow] = field(default_factory=list)
 
-    def update(self, cases: Iterable[Iterable[Found]]) -> None:
-        """Take the structures of all labelled cases: new ones come last, those that no case has are left out."""
+    def update(self, cases: Iterable[Iterable[Found]], complete: bool = True) -> None:
+        """Take the structures of all labelled cases: new ones come last, those that no case has are left out.
+
+        Args:
+            cases: what each has.
+            complete: False while more cases may come to have a structure, so that no row is left out yet.
+        """
         counts: dict[str, int] = {}
         first: dict[str, Found] = {}
         for case in cases:
             for key, found in {found.key: found for found in case}.items():
                 counts[key] = counts.get(key, 0) + 1
                 first.setdefault(key, found)
-        kept = [replace(row, cases=counts[row.found.key]) for row in self.rows if row.found.key in counts]
+        kept = [
+            replace(row, cases=counts.get(row.found.key, 0))
+            for row in self.rows
+            if row.found.key in counts or not complete
+        ]
         known = {row.found.key for row in kept}
         fresh = sorted((key for key in first if key not in known), key=lambda key: first[key].value or 0)
         for key in fresh:
@@ -133,6 +142,13 @@ class StructureMapping:
     def row(self, key: str) -> StructureRow | None:
         """The row of what cases have under a key, None where no case has it any longer."""
         return next((row for row in self.rows if row.found.key == key), None)
+
+    def add(self, rows: Iterable[StructureRow]) -> bool:
+        """Add rows of another time, before their cases are looked at; rows that are there already stay as they are."""
+        known = {row.found.key for row in self.rows}
+        fresh = [row for row in rows if row.found.key not in known]
+        self.rows += fresh
+        return bool(fresh)
 
     def move(self, index: int, steps: int) -> int:
         """Move a row up (negative) or down; returns where it is now."""

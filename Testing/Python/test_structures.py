@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping
+from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping, StructureRow
 from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, describeTerm, foundTerm
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +45,24 @@ def test_what_the_user_said_survives_cases_that_come_and_go():
     mapping.move(1, -1)
     mapping.update([[Found("spleen"), Found("aorta")], [Found("spleen")]])
     assert [(row.learntAs, row.cases) for row in mapping.rows] == [("Milz", 2), ("aorta", 1)]
+
+
+def test_no_row_is_left_out_while_cases_are_still_being_looked_at():
+    mapping = mapping_of([Found("liver"), Found("spleen")])
+    mapping.rows[0].learntAs = "Leber"
+    mapping.update([], complete=False)
+    mapping.update([[Found("spleen")]], complete=False)
+    assert [(row.learntAs, row.cases) for row in mapping.rows] == [("Leber", 0), ("spleen", 1)]
+    mapping.update([[Found("spleen")]])
+    assert [row.learntAs for row in mapping.rows] == ["spleen"]
+
+
+def test_rows_of_another_time_wait_for_their_cases_and_change_no_row_that_is_there():
+    mapping = mapping_of([Found("liver")])
+    others = [StructureRow(Found("Liver"), 0, "Leber"), StructureRow(Found("spleen"), 0, "Milz", used=False)]
+    assert mapping.add(others) and not mapping.add(others)
+    mapping.update([[Found("liver"), Found("spleen")]])
+    assert [(row.learntAs, row.used) for row in mapping.rows] == [("liver", True), ("Milz", False)]
 
 
 def test_a_move_ends_at_the_first_and_the_last_row():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class IOManager:
         if not Path(filename).is_file():
             return self._complain(messages, f"{filename} does not exist")
         if filetype == "SceneFile":
-            return self._read_scene(filename)
+            return self._read_scene(filename, bool(properties.get("clear", False)))
         if filetype not in self._readers:
             return self._complain(messages, f"the host reads no {filetype}")
         node = self._readers[filetype](filename, properties)
@@ -86,11 +87,14 @@ class IOManager:
     def _read_table(self, filename: str, properties: dict[str, Any]) -> slicer.vtkMRMLTableNode | None:
         return self._core.logics["Tables"].AddTable(filename, self._name(filename, properties))
 
-    def _read_scene(self, filename: str) -> bool:
+    def _read_scene(self, filename: str, clear: bool) -> bool:
+        scene = self._core.scene
         if filename.lower().endswith(".mrb"):
-            return bool(self._core.application_logic.OpenSlicerDataBundle(filename, slicer.app.temporaryPath))
-        self._core.scene.SetURL(filename)
-        return bool(self._core.scene.Connect())
+            # a folder for each: what was unpacked earlier would be found in its place
+            folder = tempfile.mkdtemp(dir=slicer.app.temporaryPath)
+            filename = self._core.application_logic.UnpackSlicerDataBundle(filename, folder)
+        scene.SetURL(filename)
+        return bool(scene.Connect() if clear else scene.Import())
 
     def _write_scene(self, filename: str) -> bool:
         scene = self._core.scene
