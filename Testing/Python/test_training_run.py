@@ -90,6 +90,37 @@ def test_a_process_that_cannot_be_started_leaves_nothing(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+def resumed(folder: Path, script: str, *events: dict) -> TrainingRun:
+    """A run of these events that was taken up again by a process that does what a shell script says, and has ended."""
+    write_run(folder, *events)
+    python = folder.parent / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    timers = Timers()
+    run = TrainingRun(folder, lambda: None, print, timers.start, str(python), isTrained=lambda folder: False)
+    run.resume()
+    run._process._process.wait()
+    while run.ours:
+        timers.tick()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("echo 'error: run: is full; make space'", "failed"), ("", "interrupted")]
+)
+def test_a_run_that_could_not_note_its_end_has_failed_where_its_process_says_why(
+    tmp_path: Path, script: str, status: str
+):
+    run = resumed(tmp_path / "run", f"{script}\nexit 2", RUNNING)
+    assert (run.status, run.resumable) == (status, True)
+    assert len(run.problems) == 1 and ("is full" in run.problems[0]) is (status == "failed")
+
+
+def test_a_process_that_could_not_say_why_it_failed_has_noted_it_in_the_run(tmp_path: Path):
+    run = resumed(tmp_path / "run", "exit 2", RUNNING, {"event": "failed", "message": "run: is full; make space"})
+    assert run.status == "failed" and run.problems == [] and run.state.message == "run: is full; make space"
+
+
 def test_a_training_that_is_left_at_once_still_finds_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))

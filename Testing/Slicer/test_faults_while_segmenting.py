@@ -83,6 +83,8 @@ def test_a_volume_that_finds_no_space_is_named_and_the_other_is_segmented(panel,
     panel.ui.applyButton.click()
     images = panel.logic._job.folder / "images"
     (images / "case0000.nrrd").symlink_to(DEVICE_WITHOUT_SPACE)
+    slicer_host.wait_until(lambda: panel.logic._job.running, PATIENCE)
+    assert [path.name for path in images.iterdir()] == ["case0001.nrrd"]
     assert said(panel, slicer_host) == ["1 segmented.", f"first cannot be written to {images}; make space there"]
     assert results.findResult(nodes[1], results.SEGMENTATION) is not None
 

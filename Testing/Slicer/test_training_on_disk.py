@@ -84,7 +84,8 @@ def test_a_training_that_is_killed_says_so_and_can_be_resumed(cases_on_disk, sli
     os.killpg(panel.logic.run._process._process.pid, signal.SIGKILL)
     wait_for_the_end(panel, slicer_host)
     assert panel.logic.run.status == "interrupted"
-    assert "memory" in panel.ui.statusLabel.text and "can be resumed" in panel.ui.statusLabel.text
+    assert "can be resumed" in panel.ui.statusLabel.text
+    assert all(word in panel.ui.statusLabel.text for word in ("memory", "batch sizes", "plane", "preset"))
     assert panel.ui.resumeButton.enabled
 
 
