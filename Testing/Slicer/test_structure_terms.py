@@ -167,6 +167,28 @@ def test_a_kidney_without_a_side_is_not_coloured_grey(panel, slicer_host):
     assert (setting(panel, 1)["name"], setting(panel, 1)["color"]) == ("Kidney", before)
 
 
+def test_sides_from_a_colour_table_keep_their_names_apart(panel, slicer_host, monkeypatch):
+    """Slicer gives their types no sign that there are modifiers, and names both kidneys alike."""
+
+    class ColorTable(slicer.qSlicerTerminologyNavigatorWidget):
+        def terminologyEntry(self, entry) -> bool:
+            text = "table~99X^1^Mine~99X^2^Kidney~99X^3^Left~~^^~^^"
+            return slicer.modules.terminologies.logic().DeserializeTerminologyEntry(text, entry)
+
+    monkeypatch.setattr(slicer, "qSlicerTerminologyNavigatorWidget", ColorTable)
+    add_values(panel)
+    choose(panel, slicer_host, 1, answer("Select"))
+    assert setting(panel, 1)["name"] == "Kidney, Left"
+
+
+def test_a_choice_is_told_to_the_panel(panel, slicer_host):
+    add_segment(panel, "S")
+    told = []
+    panel.structuresTable.onChanged = lambda: told.append(setting(panel)["terminology"])
+    choose(panel, slicer_host, 0, answer("Select", "Spleen"))
+    assert len(told) == 1 and SPLEEN_CODES in told[0]
+
+
 def test_a_name_that_was_typed_and_a_colour_that_was_picked_stay(panel, slicer_host):
     add_values(panel)
     table = panel.ui.structuresTable
