@@ -187,6 +187,28 @@ def test_an_imported_scene_without_a_table_takes_none_away(panel, slicer_host, t
     assert len(casesinscene.read(parameter_node())[0]) == len(rows)
 
 
+def test_a_case_that_is_added_before_an_imported_table_is_taken_over_costs_none_of_it(
+    panel, slicer_host, tmp_path: Path
+):
+    add(panel, "target", add_phantom("imported CT", "CT", 3)[0])
+    scene = saved(tmp_path)
+    slicer.mrmlScene.Clear(0)
+    settle(panel, slicer_host)
+    slicer.util.loadScene(str(scene))
+    panel.logic.addVolumes([add_phantom("CT", "CT", 4)[0]], "target")
+    settle(panel, slicer_host)
+    assert [name for _, name, _ in rows_of(panel)] == ["CT", "imported CT"]
+
+
+def test_work_on_many_nodes_that_brings_no_table_changes_none(panel, slicer_host):
+    add_cohorts(panel)
+    rows, mapping = rows_of(panel), mapping_of(panel)
+    slicer.mrmlScene.StartState(slicer.vtkMRMLScene.BatchProcessState)
+    slicer.mrmlScene.EndState(slicer.vtkMRMLScene.BatchProcessState)
+    settle(panel, slicer_host)
+    assert (rows_of(panel), mapping_of(panel)) == (rows, mapping)
+
+
 def test_the_path_of_a_folder_on_disk_is_not_in_the_scene(panel, slicer_host, cohorts: Path, tmp_path: Path):
     add_cohorts(panel)
     add_folder(panel, slicer_host, "source", cohorts / "source" / "images", cohorts / "source" / "labels")
@@ -237,14 +259,16 @@ def test_saving_again_and_again_lets_nothing_grow(panel, slicer_host, tmp_path: 
 
 def test_what_is_kept_already_does_not_modify_the_node(panel):
     add_cohorts(panel)
-    modified = []
-    tag = parameter_node().AddObserver("ModifiedEvent", lambda caller, event: modified.append(event))
-    panel.logic.lookAtAll()
-    panel.logic.finishLooking()
-    assert modified == []
-    panel.ui.structuresTable.item(0, 3).setText("Leber")
-    assert len(modified) == 1
-    parameter_node().RemoveObserver(tag)
+    modified, node = [], parameter_node()
+    tag = node.AddObserver("ModifiedEvent", lambda caller, event: modified.append(event))
+    try:
+        panel.logic.lookAtAll()
+        panel.logic.finishLooking()
+        assert modified == []
+        panel.ui.structuresTable.item(0, 3).setText("Leber")
+        assert len(modified) == 1
+    finally:
+        node.RemoveObserver(tag)
 
 
 def damaged(change) -> str:
