@@ -66,9 +66,9 @@ class StructureRow:
     found: Found
     cases: int
     learntAs: str
-    color: tuple[int, int, int]
-    terminology: str
-    suggestion: tuple[str, tuple[int, int, int]]
+    color: tuple[int, int, int] = COLORS[0]
+    terminology: str = ""
+    suggestion: tuple[str, tuple[int, int, int]] = ("", COLORS[0])
     used: bool = True
 
     def take(self, term: Term) -> None:

@@ -83,7 +83,7 @@ def test_results_are_known_as_such_and_the_truth_is_none(scene):
         assert results.findSegmentation(scene(name)) is scene(f"{name} segmentation")
         assert results.findResult(scene(name), results.FEATURE_MASK) is scene(f"{name} feature mask")
         truth = scene(f"{name} ground truth")
-        assert not results.isResult(truth) and len(results._ownSegments(truth)) == 4
+        assert not results.isResult(truth) and len(results.usersSegments(truth)) == 4
 
 
 def test_each_case_has_its_folder(scene):
