@@ -213,7 +213,11 @@ class Segmentation(Section):
 
 
 class Training(Section):
-    """What both stages share: seed, device and how often something is written."""
+    """What both stages share: seed, device, how often something is written, and which networks become the model.
+
+    ``model_selection`` is ``final``, the last ones, for which no label of the target is ever read, or ``paper``: of the
+    networks that every preview looks at, those with the best Dice on the labelled target cases of ``validation``.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = "auto"
@@ -221,6 +225,7 @@ class Training(Section):
     report_every: Positive = 10
     preview_every: Positive = 500
     checkpoint_every: Positive = 500
+    model_selection: Literal["final", "paper"] = "final"
 
 
 class Prediction(Section):
@@ -233,7 +238,8 @@ class Prediction(Section):
 class Configuration(Section):
     """Everything a run depends on. Written to ``config.json`` of the run folder as it was used.
 
-    ``validation`` names labelled target cases whose Dice is shown with every preview; it never chooses the model.
+    ``validation`` names labelled target cases whose Dice is shown with every preview; it chooses the model only where
+    ``training.model_selection`` says so.
     """
 
     preset: str = ""
@@ -253,6 +259,15 @@ class Configuration(Section):
         values = [label.value for label in self.labels]
         if len(set(values)) != len(values):
             raise ValueError("two labels have the same value")
+        return self
+
+    @model_validator(mode="after")
+    def _selection_has_its_cases(self) -> Configuration:
+        if self.training.model_selection == "paper" and not self.validation.images:
+            raise ValueError(
+                "training.model_selection paper chooses by labelled target cases: give validation.images and "
+                "validation.labelmaps"
+            )
         return self
 
     def dump(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def chartKey(stage: str, name: str) -> str:
         return ""
     if name.startswith("Dice "):
         return f"{stage} {DICE}"
-    outputs = name == "mask_mean" or name.endswith(("_discriminator_source", "_discriminator_target"))
+    outputs = name.startswith("mask_") or name.endswith(("_discriminator_source", "_discriminator_target"))
     return f"{stage} {OUTPUTS if outputs else LOSSES}"
 
 

@@ -92,7 +92,7 @@ def test_no_mask_of_an_untrained_d1_is_shown_while_the_training_warms_up(tiny_se
     stage = SegmentationStage(context, store, store, watch)
     for iteration in range(4):
         stage.step(iteration)
-        stage.validate()
+        stage.validate(1)
     assert shown == [False, False, True, True]
     assert stage.averaged().feature_discriminator is not None
 

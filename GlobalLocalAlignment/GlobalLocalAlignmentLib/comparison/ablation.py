@@ -203,6 +203,12 @@ def _check(plan: AblationPlan) -> None:
     for name, values in (("methods", plan.methods), ("seeds", plan.seeds)):
         if not values:
             raise InputError(name, "are not named", f"name at least one of the {name}")
+    if plan.configuration.training.model_selection == "paper" and plan.both_directions:
+        raise InputError(
+            "training.model_selection paper",
+            "chooses by labelled cases of one target",
+            "compare --one-direction alone, or leave it at final",
+        )
     resolve_device(plan.configuration.training.device)
 
 
@@ -254,12 +260,14 @@ def _notes(plan: AblationPlan, directions: list[Direction]) -> list[str]:
         f"{direction.title}: {', '.join(case.name for case in direction.cases)}" for direction in directions
     )
     device = resolve_device(settings.training.device)
+    by_scores = settings.training.model_selection == "paper"
+    selection = "the best iteration on labelled validation cases of the target" if by_scores else "the last iteration"
     return [
         f"Preset {settings.preset or 'of its own'}, version {__version__}, {device_description(device)}, precision "
         f"{resolve_precision(settings.training.precision, device)}, seeds {', '.join(map(str, plan.seeds))}.",
         f"Test cases, which no training saw: {tests}.",
-        "Model selection: the last iteration. Labels of the target's training cases are read by the row that is "
-        "supervised on them alone.",
+        f"Model selection: {selection}. Labels of the target's training cases are read by the row that is supervised "
+        "on them alone.",
         "After ± stands the standard deviation between trainings, where there are several; that between volumes has a "
         "column of its own.",
     ]

@@ -86,6 +86,8 @@ def _selection(content: RunContent) -> str:
     roles = {role: content.configuration.get(role) or {} for role in ("source", "target", "validation")}
     if roles["source"].get("images") and roles["source"].get("images") == roles["target"].get("images"):
         return "final iteration; trained on labels of the target"
+    if (content.configuration.get("training") or {}).get("model_selection") == "paper":
+        return "best iteration on labels of the target (the paper's way)"
     if roles["validation"].get("images"):
         return "final iteration; labels of validation cases were watched, they chose nothing"
     return "final iteration, no target label read"
@@ -152,7 +154,18 @@ def _translations(content: RunContent) -> str:
         "<h2>Global alignment: translated slices</h2>"
         "<p>Each row: a source slice, the same slice in the style of the target, and a real target slice to compare "
         "with. The anatomy must stay, the look must change. Reconstructed and cycled slices should equal the source."
-        f"</p>{figures}"
+        f"</p>{_displacement(content.last('displacement'))}{figures}"
+    )
+
+
+def _displacement(event: dict[str, Any]) -> str:
+    """How far the translation moves edges; nothing where it was not measured."""
+    if not isinstance(event.get("median_mm"), int | float) or not isinstance(event.get("moved_share"), int | float):
+        return ""
+    return (
+        "<p>Edges of the slices and of their translations fit best at a distance of "
+        f"{event['median_mm']:.1f} mm (median over {int(event.get('windows') or 0)} places); "
+        f"{100 * event['moved_share']:.0f} % of the places are moved by more than a pixel and a half.</p>"
     )
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ..config import Configuration
 from ..errors import InputError, StopRequested
 from .checkpoints import load_latest, save_checkpoint
 from .events import EventLog
+from .stability import StabilityWatch, Symptom
 
 STOP_NAME = "stop"
 RATE_MEMORY = 0.9
@@ -59,6 +60,8 @@ class Stage(ABC):
 
     name: str
     iterations: int
+    symptoms: Sequence[Symptom] = ()
+    """What to watch for in the numbers of its steps."""
 
     @abstractmethod
     def step(self, iteration: int) -> dict[str, Tensor | float]:
@@ -76,8 +79,8 @@ class Stage(ABC):
     def preview(self, path: Path) -> None:
         """Write a picture of what the stage can do by now."""
 
-    def validate(self) -> dict[str, float]:
-        """Dice of each structure on labelled target cases; empty unless the user asked for it."""
+    def validate(self, iteration: int) -> dict[str, float]:
+        """Dice of each structure on labelled target cases after so many iterations; empty unless it was asked for."""
         return {}
 
 
@@ -119,6 +122,7 @@ class _Progress:
         self.reported = first
         self.rate: float | None = None
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
+        self.watch = StabilityWatch(stage.symptoms)
 
     def add(self, values: dict[str, Tensor | float]) -> None:
         for name, value in values.items():
@@ -143,6 +147,8 @@ class _Progress:
             seconds_left=round(seconds_left, 1),
             values=values,
         )
+        for message in self.watch.look(values):
+            self.context.events.emit("warning", self.stage.name, message=message)
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
             raise InputError(
@@ -187,7 +193,7 @@ def _show(stage: Stage, context: RunContext, done: int) -> None:
     path.parent.mkdir(exist_ok=True)
     stage.preview(path)
     context.events.emit("preview", stage.name, iteration=done, file=f"previews/{path.name}")
-    scores = stage.validate()
+    scores = stage.validate(done)
     if scores:
         numbers = [value for value in scores.values() if not math.isnan(value)]
         mean = sum(numbers) / len(numbers) if numbers else math.nan

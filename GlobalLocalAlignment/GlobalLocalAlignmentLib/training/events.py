@@ -16,6 +16,7 @@ estimate          device, precision, seconds (of all iterations), memory_bytes (
 validation        iteration, values {structure: Dice}, mean
 preview           iteration, file
 checkpoint        iteration, file
+displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
 warning           message
 stage_finished    seconds
 run_finished      model, seconds

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..errors import InputError
 from ..machinefaults import Refusal, explained, named
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
+from .displacement import displacement
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
 from .lock import LOCK_NAME, OWNER_NAME, RunLock
@@ -46,6 +47,9 @@ REMEDIES = {
     " (synthesis.batch_size, segmentation.batch_size), a smaller plane.size or another preset",
     Refusal.GPU: "go on with --resume once it is back, or on another --device",
 }
+COMPARED_SLICES = 64
+"""Slices whose structures are compared with those of their translations."""
+
 NO_LOCKS = "the run folder cannot be locked here; see that no other process trains this run"
 LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
 
@@ -216,14 +220,17 @@ class _Run:
         run_stage(stage, self.context)
         self.context.fabric.barrier()
         if self.context.fabric.is_global_zero:
-            networks = stage.averaged()
+            networks = stage.selected()
             panel = segmentation_panel(networks, stores.get(VALIDATION, target), self.context.fabric)
             self._save_panel("segmentation_ours", panel)
             scores = {}
             if validate is not None:
                 watched = len(set(stores[VALIDATION].cases))
                 scores = {"validation_slice_dice": validate(networks), "validation_cases": watched}
-            self._write_model(networks, synthesis, source, target, scores)
+            selection = {"model_selection": self.configuration.training.model_selection}
+            if stage.best is not None:
+                selection["selected_iteration"] = stage.best.iteration
+            self._write_model(networks, synthesis, source, target, scores, selection)
             shutil.rmtree(self.slices, ignore_errors=True)
         self.context.fabric.barrier()
         return self.context.folder / MODEL_NAME
@@ -305,9 +312,24 @@ class _Run:
                     )
 
             SliceStore.build(folder, parts(), self.configuration.plane.size, labelled=True)
+            self._watch_structures(source, SliceStore(folder))
             events.emit("stage_finished", "translation", seconds=round(time.monotonic() - started, 1))
         self.context.fabric.barrier()
         return SliceStore(folder)
+
+    def _watch_structures(self, source: SliceStore, translated: SliceStore) -> None:
+        """Say how far structures lie apart in slices and their translations, which share their labels."""
+        chosen = np.unique(np.linspace(0, len(source) - 1, COMPARED_SLICES).round().astype(int))
+        found = displacement(source.images[chosen], translated.images[chosen], self.configuration.plane.spacing)
+        self.context.events.emit("displacement", "translation", **asdict(found))
+        if found.suspicious:
+            self.context.events.emit(
+                "warning",
+                "translation",
+                message=f"in {100 * found.moved_share:.0f} % of the places that show an edge the translation has moved "
+                "it, so labels do not fit any longer: look at the translated slices; raise synthesis.weights.cycle or "
+                "train stage one for longer",
+            )
 
     def _write_model(
         self,
@@ -316,6 +338,7 @@ class _Run:
         source: SliceStore,
         target: SliceStore,
         scores: dict[str, Any],
+        selection: dict[str, Any],
     ) -> None:
         configuration, parts = self.configuration, {"segmenter": networks.segmenter}
         for name in ("feature_discriminator", "output_discriminator"):
@@ -332,7 +355,7 @@ class _Run:
             "torch": torch.__version__.split("+")[0],
             "preset": configuration.preset,
             "seed": configuration.training.seed,
-            "model_selection": "final",
+            **selection,
             "source_cases": len(set(source.cases)),
             "source_slices": len(source),
             "target_cases": len(set(target.cases)),

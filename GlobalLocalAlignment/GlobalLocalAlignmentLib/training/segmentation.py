@@ -19,7 +19,9 @@ from ..pictures import save_preview
 from ..slicestore import SliceStore
 from .batches import DomainBatches, frozen
 from .engine import RunContext, Stage, WeightAverage, set_learning_rate
+from .selection import BestNetworks
 from .slicewise import segment_slices
+from .stability import segmentation_symptoms
 
 PREVIEW_BATCHES = 8
 """Batches that give the batch-norm statistics of a preview."""
@@ -90,6 +92,9 @@ class SegmentationStage(Stage):
         self.target_label = 1.0 if settings.mask_target == "target" else 0.0
         self.source_label = 1.0 - self.target_label
         self.aligned = False
+        self.symptoms = segmentation_symptoms(settings)
+        by_scores = context.configuration.training.model_selection == "paper"
+        self.best = BestNetworks(context.checkpoints) if by_scores else None
 
     def _discriminator(self, network: nn.Module | None) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
         if network is None:
@@ -147,7 +152,8 @@ class SegmentationStage(Stage):
         settings, loss = self.settings, torch.zeros((), device=self.fabric.device)
         if self.feature_discriminator is not None:
             feature = adversarial_loss(target.judgement, self.source_label, settings.adversarial)
-            values |= {"feature_adversarial": feature, "mask_mean": target.mask.float().mean()}
+            mask = target.mask.float()
+            values |= {"feature_adversarial": feature, "mask_mean": mask.mean(), "mask_deviation": mask.std()}
             loss = loss + settings.feature_weight * feature
         if self.output_discriminator is not None:
             with frozen(self.output_discriminator):
@@ -238,6 +244,13 @@ class SegmentationStage(Stage):
                 networks.segmenter(images.to(self.fabric.device), discriminator)
         return networks.eval()
 
+    def selected(self) -> SegmentationNetworks:
+        """The networks that the training ends with: the last ones, or the best ones where scores select the model."""
+        networks = self.averaged()
+        if self.best is not None and self.best.iteration:
+            self.best.load_into(networks)
+        return networks
+
     def state(self) -> dict[str, Any]:
         parts = {
             "networks": self.networks.state_dict(),
@@ -248,6 +261,8 @@ class SegmentationStage(Stage):
             optimizer = getattr(self, name)
             if optimizer is not None:
                 parts[name] = optimizer.state_dict()
+        if self.best is not None:
+            parts["best"] = self.best.state()
         return parts
 
     def load(self, state: dict[str, Any]) -> None:
@@ -257,9 +272,18 @@ class SegmentationStage(Stage):
         for name in ("feature_optimizer", "output_optimizer"):
             if name in state:
                 getattr(self, name).load_state_dict(state[name])
+        if self.best is not None:
+            self.best.load(state["best"])
 
-    def validate(self) -> dict[str, float]:
-        return self.validator(self._so_far()) if self.validator is not None else {}
+    def validate(self, iteration: int) -> dict[str, float]:
+        if self.validator is None:
+            return {}
+        networks = self._so_far()
+        scores = self.validator(networks)
+        # while the alignment warms up there is no mask, and a model without it is not what was asked for
+        if self.best is not None and (self.aligned or not self.adversarial):
+            self.best.offer(networks, scores, iteration)
+        return scores
 
     def preview(self, path: Path) -> None:
         networks, count = self._so_far(), len(self.target)

@@ -11,6 +11,7 @@ from ..networks import ImageDiscriminator, SynthesisNetwork
 from ..slicestore import SliceStore
 from .batches import frozen
 from .engine import RunContext
+from .stability import translation_symptoms
 from .translation import ImagePool, TranslatorStage
 
 
@@ -33,6 +34,8 @@ class SynthesisStage(TranslatorStage):
         self.network.mark_forward_method("encode")
         self.network.mark_forward_method("decode")
         self.pool = ImagePool(settings.image_pool, seed)
+        # outputs of the other kind have no labels to be near to
+        self.symptoms = translation_symptoms() if settings.adversarial == "least_squares" else ()
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
         settings, rate = self.settings, self.learning_rate(iteration)
