@@ -106,3 +106,9 @@ def test_the_translator_learns_on_its_rates(name: str, tiny_settings: dict, tmp_
     train(tmp_path / "run", settings, [listen])
     assert rates[0] == pytest.approx({"cyclegan": 4e-4, "stargan_v2": 2e-4}[name])
     assert rates[-1] < rates[0]
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_the_translator_trains_in_reduced_precision_too(name: str, tiny_settings: dict, tmp_path: Path):
+    changes = {"synthesis": {"translator": name}, "training": {"precision": "bf16"}}
+    assert train(tmp_path / "run", configuration(merge(tiny_settings, changes))).is_file()

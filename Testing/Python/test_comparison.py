@@ -89,3 +89,10 @@ def test_the_rows_are_those_of_table_three(
         output,
     )
     assert changed.synthesis.translator == translator
+
+
+def test_a_network_that_is_lent_to_ours_is_not_taken_for_another_translator(settings: Configuration, tmp_path: Path):
+    lent = settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": tmp_path / "ours"})})
+    trainings = Trainings(tmp_path, lent, [])
+    assert trainings.settings(ALL_METHODS["cyclegan_d1_d2"]).synthesis.model is None
+    assert trainings.settings(ALL_METHODS["ours"]).synthesis.model == tmp_path / "ours"

@@ -156,7 +156,8 @@ class CycleGanStage(TranslatorStage):
         optimizers = [
             torch.optim.Adam(part.parameters(), settings.learning_rate, BETAS) for part in (network, discriminator)
         ]
-        super().__init__(context, source, target, network, discriminator, *optimizers)
+        # no weight average, as in the paper
+        super().__init__(context, source, target, network, discriminator, *optimizers, average_decay=0.0)
         self.pool = ImagePool(POOL_SIZE, seed)
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:

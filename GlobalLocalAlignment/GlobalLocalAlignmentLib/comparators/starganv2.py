@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import Plane, Synthesis
+from ..errors import InputError
 from ..slicestore import SliceStore
 from ..training.batches import frozen, mixed_seed
 from ..training.engine import RunContext
@@ -25,7 +26,7 @@ LATENT, STYLE, HIDDEN = 16, 64, 512
 WIDEST = 8
 """Channels grow from the width up to eight times the width."""
 
-REGULARIZATION, STYLE_WEIGHT, DIVERSITY_WEIGHT, CYCLE_WEIGHT = 1.0, 1.0, 1.0, 1.0
+REGULARIZATION, STYLE_WEIGHT, DIVERSITY_WEIGHT, CYCLE_WEIGHT = 1.0, 1.0, 2.0, 1.0
 RATE, MAPPING_RATE_SHARE, OUR_RATE = 1e-4, 0.01, 2e-4
 BETAS, WEIGHT_DECAY, AVERAGE_DECAY = (0.0, 0.99), 1e-4, 0.999
 SLOPE = 0.2
@@ -254,6 +255,8 @@ class StarGanV2Stage(TranslatorStage):
     def __init__(self, context: RunContext, source: SliceStore, target: SliceStore) -> None:
         configuration = context.configuration
         settings, seed = configuration.synthesis, configuration.training.seed
+        if context.fabric.world_size > 1:
+            raise InputError("synthesis.translator stargan_v2", "trains in one process", "call without torchrun")
         torch.manual_seed(seed)
         size = configuration.plane.size
         network = StarGanV2Translator.of_settings(settings, configuration.plane)
@@ -269,10 +272,12 @@ class StarGanV2Stage(TranslatorStage):
             discriminator,
             torch.optim.Adam([{"params": own}, slow], **options),
             torch.optim.Adam(discriminator.parameters(), **options),
-            settings.average_decay or AVERAGE_DECAY,
+            AVERAGE_DECAY,
         )
         for name in ("translate", "style_of_latent", "style_of_image"):
             self.network.mark_forward_method(name)
+        # without the wrapper, which lowers the precision and does not let a gradient be taken outside of its backward
+        self.judge = self.discriminator.module
         self.seed = seed
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
@@ -306,12 +311,12 @@ class StarGanV2Stage(TranslatorStage):
         references: Tensor | None = None,
     ) -> Tensor:
         real = images.detach().requires_grad_()
-        judgement = self.discriminator(real, domain)
+        judgement = self.judge(real, domain)
         (slope,) = torch.autograd.grad(judgement.sum(), real, create_graph=True)
         penalty = slope.square().sum(dim=(1, 2, 3)).mean() / 2
         with torch.no_grad(), self.fabric.autocast():
             fake = self.network.translate(images, self._style(other, latents, references))
-        judged = self.discriminator(fake.float(), other)
+        judged = self.judge(fake.float(), other)
         loss = functional.softplus(-judgement).mean() + functional.softplus(judged).mean()
         self.discriminator_optimizer.zero_grad()
         self.fabric.backward(loss + REGULARIZATION * penalty)
@@ -336,7 +341,7 @@ class StarGanV2Stage(TranslatorStage):
                 second_fake = self.network.translate(images, self._style(other, *second))
             cycled = self.network.translate(fake, self.network.style_of_image(images, domain))
         terms = {
-            "adversarial": functional.softplus(-self.discriminator(fake.float(), other)).mean(),
+            "adversarial": functional.softplus(-self.judge(fake.float(), other)).mean(),
             "style_reconstruction": functional.l1_loss(style_again.float(), style.float()),
             "diversity": functional.l1_loss(fake.float(), second_fake.float()),
             "cycle": functional.l1_loss(cycled.float(), images),

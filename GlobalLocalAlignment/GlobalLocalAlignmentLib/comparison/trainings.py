@@ -69,6 +69,9 @@ class Trainings:
     def settings(self, method: Method) -> Configuration:
         """Configuration of the run of a method."""
         settings = changed(self.configuration, method)
+        if settings.synthesis.translator != self.configuration.synthesis.translator:
+            # a network that is lent to ours is no other translator
+            settings = settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": None})})
         if method.on_target_labels:
             source = settings.target.model_copy(update={"labelmaps": self.target_labelmaps})
             return settings.model_copy(update={"source": source})
