@@ -289,7 +289,7 @@ def ablate(
         numbers = {method_title(name): statistics(runs, "dice") for name, runs in methods.items()}
         rows = {title: {name: 100 * cell.mean for name, cell in cells.items()} for title, cells in numbers.items()}
         columns = list(next(iter(rows.values())))
-        console.print(score_table(f"{direction}: Dice (%), mean over {len(plan.seeds)} runs", rows, columns))
+        console.print(score_table(f"{direction}: Dice (%), mean over runs", rows, columns))
     console.print(f"tables  {output / 'table.md'}\nreport  {output / 'report.html'}", markup=False)
 
 

@@ -100,6 +100,13 @@ def test_a_second_call_trains_what_is_new_alone(
     assert sum(entry["event"] == "run_started" for entry in events) == 1
 
 
+def test_the_tables_hold_the_rows_of_earlier_calls_too(
+    finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict
+):
+    results = run_ablation(finished[0], plan_of(data, tiny_settings, methods=("style_transfer",)))
+    assert set(results.scores["MR to CT"]) == set(METHODS)
+
+
 def test_other_test_cases_are_not_mixed_in(finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict):
     with pytest.raises(InputError, match="ablation of other cases"):
         run_ablation(finished[0], plan_of(data, tiny_settings, target_test=("case_01",)))

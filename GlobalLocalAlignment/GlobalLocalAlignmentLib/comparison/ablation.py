@@ -242,29 +242,34 @@ def _cases(direction: Direction) -> dict[str, Any]:
 
 
 def _results(output: Path, plan: AblationPlan, directions: list[Direction]) -> Results:
-    """All rows of a plan that were scored by now."""
+    """All rows that were scored by now, those of earlier calls too."""
     rows = [
         Row(direction.title, method, seed, direction.trainings(output, seed).output)
         for direction in directions
         for method in METHODS
-        if method in plan.methods
-        for seed in plan.seeds
+        for seed in _seeds(output, direction)
     ]
     labels = [label.model_dump() for label in directions[0].configuration.labels]
-    return collect(rows, labels, _notes(plan, directions))
+    return collect(rows, labels, _notes(output, plan, directions))
 
 
-def _notes(plan: AblationPlan, directions: list[Direction]) -> list[str]:
+def _seeds(output: Path, direction: Direction) -> list[int]:
+    names = [folder.name.removeprefix("seed_") for folder in (output / direction.name).glob("seed_*")]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _notes(output: Path, plan: AblationPlan, directions: list[Direction]) -> list[str]:
     settings = directions[0].configuration
     tests = "; ".join(
         f"{direction.title}: {', '.join(case.name for case in direction.cases)}" for direction in directions
     )
     device = resolve_device(settings.training.device)
+    seeds = sorted({seed for direction in directions for seed in _seeds(output, direction)})
     by_scores = settings.training.model_selection == "paper"
     selection = "the best iteration on labelled validation cases of the target" if by_scores else "the last iteration"
     return [
         f"Preset {settings.preset or 'of its own'}, version {__version__}, {device_description(device)}, precision "
-        f"{resolve_precision(settings.training.precision, device)}, seeds {', '.join(map(str, plan.seeds))}.",
+        f"{resolve_precision(settings.training.precision, device)}, seeds {', '.join(map(str, seeds))}.",
         f"Test cases, which no training saw: {tests}.",
         f"Model selection: {selection}. Labels of the target's training cases are read by the row that is supervised "
         "on them alone.",
