@@ -96,3 +96,14 @@ def test_a_network_that_is_lent_to_ours_is_not_taken_for_another_translator(sett
     trainings = Trainings(tmp_path, lent, [])
     assert trainings.settings(ALL_METHODS["cyclegan_d1_d2"]).synthesis.model is None
     assert trainings.settings(ALL_METHODS["ours"]).synthesis.model == tmp_path / "ours"
+
+
+def test_a_synthesis_network_of_other_settings_is_not_lent(
+    settings: Configuration, tiny_settings: dict, tiny_run: Path, tmp_path: Path
+):
+    model = tmp_path / "runs" / "style_transfer" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes((tiny_run / "model.safetensors").read_bytes())
+    assert Trainings(tmp_path, settings, []).settings(ALL_METHODS["ours"]).synthesis.model == model
+    other = configuration(merge(tiny_settings, {"synthesis": {"iterations": 7}}))
+    assert Trainings(tmp_path, other, []).settings(ALL_METHODS["ours"]).synthesis.model is None

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..config import Plane, Synthesis
 from ..losses import adversarial_loss
-from ..networks.discriminators import SLOPE
+from ..networks.discriminators import patch_layers
 from ..slicestore import SliceStore
 from ..training.batches import frozen
 from ..training.engine import RunContext
@@ -79,14 +79,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
-            layers += [
-                nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1),
-                nn.InstanceNorm2d(outputs * width),
-                nn.LeakyReLU(SLOPE),
-            ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, padding=1))
+        self.layers = nn.Sequential(*patch_layers(width), nn.Conv2d(8 * width, 1, 4, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 1, H, W) -> (N, 1, H/8 - 2, W/8 - 2), large for real."""

@@ -14,11 +14,11 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from .. import __version__
 from ..checking import CaseReport
 from ..cohort import Case, check_cohort, select_cases
-from ..config import Configuration, Domain, Label
+from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import ErrorCollector, InputError
 from ..training.events import EventLog, Listener
-from ..training.run import LABEL_COLORS
+from ..training.run import labels_of_values
 from .methods import METHODS
 from .results import Results, Row, collect
 from .scoring import score_method
@@ -147,10 +147,7 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
         for role, cohort in cohorts.items()
     }
     if not settings.labels:
-        labels = [
-            Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)])
-            for index, value in enumerate(sorted(cohorts["source"].values))
-        ]
+        labels = labels_of_values(cohorts["source"].values)
         settings = settings.model_copy(update={"labels": labels})
     tests = {"source": plan.source_test, "target": plan.target_test}
     pairs = [ROLES, ROLES[::-1]] if plan.both_directions else [ROLES]

@@ -98,9 +98,9 @@ def markdown(results: Results) -> str:
             rows = [
                 [
                     method_title(method),
-                    *(_cell(entries[name], factor, decimals) for name in names),
-                    _cell(largest[method][AVERAGE], factor, decimals),
-                    _number(factor * entries[AVERAGE].between_volumes, decimals),
+                    *(cell_text(entries[name], factor, decimals) for name in names),
+                    cell_text(largest[method][AVERAGE], factor, decimals),
+                    number_text(factor * entries[AVERAGE].between_volumes, decimals),
                 ]
                 for method, entries in numbers.items()
             ]
@@ -126,7 +126,7 @@ def mask_means(methods: dict[str, dict[int, list[MaskScore]]]) -> Iterable[tuple
 
 def _mask_table(methods: dict[str, dict[int, list[MaskScore]]]) -> str:
     rows = [
-        [method_title(method), region, *(_number(mean, 2) for mean in means)]
+        [method_title(method), region, *(number_text(mean, 2) for mean in means)]
         for method, region, means in mask_means(methods)
     ]
     return _markdown_table(["mask against error", "region", *MASK_COLUMNS], rows)
@@ -156,8 +156,8 @@ def latex(results: Results) -> str:
                 " & ".join(
                     [
                         _latex(method_title(method)),
-                        *(_cell(dice[method][name], 100, 1, r"$\pm$") for name in names),
-                        *(_cell(distance[method][name], 1, 2, r"$\pm$") for name in names),
+                        *(cell_text(dice[method][name], 100, 1, r"$\pm$") for name in names),
+                        *(cell_text(distance[method][name], 1, 2, r"$\pm$") for name in names),
                     ]
                 )
                 + r" \\"
@@ -176,12 +176,14 @@ def _latex(text: str) -> str:
     return text
 
 
-def _cell(statistic: Statistic, factor: float, decimals: int, between: str = "±") -> str:
-    mean = _number(factor * statistic.mean, decimals)
+def cell_text(statistic: Statistic, factor: float, decimals: int, between: str = "±") -> str:
+    """Mean and, of several runs, their deviation; a dash where there is no number."""
+    mean = number_text(factor * statistic.mean, decimals)
     if math.isnan(statistic.between_runs):
         return mean
-    return f"{mean} {between} {_number(factor * statistic.between_runs, decimals)}"
+    return f"{mean} {between} {number_text(factor * statistic.between_runs, decimals)}"
 
 
-def _number(value: float, decimals: int) -> str:
+def number_text(value: float, decimals: int) -> str:
+    """A number, or a dash where there is none."""
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"

@@ -82,24 +82,20 @@ class Trainings:
 
     def _lender(self, settings: Configuration) -> Path | None:
         """A finished model whose synthesis network a run with these settings would train once more."""
-        for trainings in filter(None, (self, self.opposite)):
-            for method in METHODS.values():
-                wanted = changed(trainings.configuration, method)
-                model = trainings.model(method.name)
-                if (
-                    wanted.segmentation.style_transfer
-                    and wanted.synthesis.translator == settings.synthesis.translator
-                    and model.is_file()
-                    and _tells_domains_apart(model)
-                ):
-                    return model
-        return None
+        models = (trainings.model(name) for trainings in (self, self.opposite) if trainings for name in METHODS)
+        return next((model for model in models if model.is_file() and _lends(model, settings)), None)
 
 
-def _tells_domains_apart(model: Path) -> bool:
-    """Whether the domains of a synthesis network have names of their own, so that another run can find its own."""
-    domains = read_card(model).synthesis_domains
-    return domains is not None and not any(name.endswith(SAME_MODALITY) for name in domains)
+def _lends(model: Path, settings: Configuration) -> bool:
+    """Whether a model has the synthesis network that these settings ask for.
+
+    Its domains must have names of their own, so that a run in the other direction finds its own among them.
+    """
+    card = read_card(model)
+    wanted = settings.synthesis.model_copy(update={"model": None})
+    domains = card.synthesis_domains or (SAME_MODALITY,)
+    apart = not any(name.endswith(SAME_MODALITY) for name in domains)
+    return apart and card.synthesis == wanted and card.plane == settings.plane
 
 
 def _as_supervised(plain: Path, supervised: Path) -> Path:

@@ -9,6 +9,21 @@ SLOPE = 0.2
 """Negative slope of every leaky ReLU."""
 
 
+def patch_layers(width: int) -> list[nn.Module]:
+    """Four 4x4 convolutions from one channel to ``8 width``, the first three of stride two: what PatchGANs begin with.
+
+    The first one has no normalisation.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+        layers += [
+            nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1),
+            nn.InstanceNorm2d(outputs * width),
+            nn.LeakyReLU(SLOPE),
+        ]
+    return layers
+
+
 class ImageDiscriminator(nn.Module):
     """D of stage one: a shared body and one output branch for each domain (Table VII).
 
@@ -22,14 +37,7 @@ class ImageDiscriminator(nn.Module):
 
     def __init__(self, width: int = 64, domains: int = 2) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
-            layers += [
-                nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1),
-                nn.InstanceNorm2d(outputs * width),
-                nn.LeakyReLU(SLOPE),
-            ]
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(*patch_layers(width))
         self.branches = nn.Conv2d(8 * width, domains, 4, padding=1)
         self.apply(_initialize_normal)
 

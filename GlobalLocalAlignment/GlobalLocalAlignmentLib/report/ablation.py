@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 from pathlib import Path
 
 from ..comparison.methods import METHODS, NO_ADAPTATION, OURS, SUPERVISED, method_title
-from ..comparison.results import Results, Statistic, statistics
-from ..comparison.tables import MASK_COLUMNS, SHOWN, mask_means
+from ..comparison.results import Results, statistics
+from ..comparison.tables import MASK_COLUMNS, SHOWN, cell_text, mask_means, number_text
 from ..evaluation import AVERAGE, ClassScore
 from ..resultfiles import write_text
 from .content import read_panels
@@ -52,7 +51,7 @@ def _direction(results: Results, direction: str) -> list[str]:
     for method, arrays in panels.items():
         if "mask" in arrays and method in (OURS, "ours_printed_polarity"):
             caption = f"{method_title(method)}: the mask beside the pixels that are wrong."
-            parts.append(picture(error_figure(arrays, results.labels), caption))
+            parts.append(picture(error_figure(arrays, results.labels, reversed_mask=method != OURS), caption))
     if results.masks.get(direction):
         parts.append(_masks(results, direction))
     translations = _translations(home)
@@ -79,13 +78,15 @@ def _table(
 ) -> str:
     numbers = {method: statistics(runs, metric) for method, runs in methods.items()}
     names = list(next(iter(numbers.values())))
-    rows = [(method, [_cell(entries[name], factor, decimals) for name in names]) for method, entries in numbers.items()]
+    rows = [
+        (method, [cell_text(entries[name], factor, decimals) for name in names]) for method, entries in numbers.items()
+    ]
     return _html_table(f"{title}: mean over runs of the mean over volumes, ± deviation between runs", names, rows)
 
 
 def _masks(results: Results, direction: str) -> str:
     rows = [
-        (method, [region, *("–" if math.isnan(mean) else f"{mean:.2f}" for mean in means)])
+        (method, [region, *(number_text(mean, 2) for mean in means)])
         for method, region, means in mask_means(results.masks[direction])
     ]
     caption = "The mask against the errors: 0.5 under the curve is chance, 1 would point at every wrong voxel"
@@ -101,15 +102,6 @@ def _html_table(caption: str, heads: list[str], rows: list[tuple[str, list[str]]
         for method, cells in rows
     )
     return f'<div class="wide"><table><caption>{escape(caption)}</caption><tr><th></th>{head}</tr>{body}</table></div>'
-
-
-def _cell(statistic: Statistic, factor: float, decimals: int) -> str:
-    if math.isnan(statistic.mean):
-        return "–"
-    text = f"{factor * statistic.mean:.{decimals}f}"
-    if math.isnan(statistic.between_runs):
-        return text
-    return f"{text} ± {factor * statistic.between_runs:.{decimals}f}"
 
 
 def _translations(home: Path) -> dict[str, dict]:

@@ -43,6 +43,9 @@ CURVE_NAMES = {
 }
 PALETTE = ("#3b6fb6", "#d1603d", "#4c9a6a", "#8d63a8", "#b58a2e", "#5d6b78")
 SMOOTHING = 0.85
+MASK_ENDS = ("like source", "far from it")
+"""What a mask of 0 and one of 1 mean."""
+
 WRONG: Color = (226, 58, 58)
 
 
@@ -115,8 +118,11 @@ def translators_figure(translated: dict[str, dict[str, np.ndarray]]) -> bytes:
     return _grid(columns, first.get("cases"))
 
 
-def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict]) -> bytes:
-    """Rows of image, mask, wrong pixels, prediction and truth: does the mask point at the errors? (Fig. 6)"""
+def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict], reversed_mask: bool = False) -> bytes:
+    """Rows of image, mask, wrong pixels, prediction and truth: does the mask point at the errors? (Fig. 6)
+
+    ``reversed_mask`` says that D1 was trained with the printed polarity, so that a large mask is like the source.
+    """
     colors: list[Color] = [tuple(label["color"]) for label in labels]
     images = arrays["image"]
     wrong = arrays["prediction"] != arrays["truth"]
@@ -127,7 +133,7 @@ def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict]) -> bytes
         "prediction": [overlay(*pair, colors) for pair in zip(images, arrays["prediction"], strict=True)],
         "truth": [overlay(*pair, colors) for pair in zip(images, arrays["truth"], strict=True)],
     }
-    return _grid(columns, arrays.get("cases"), labels, mask=True)
+    return _grid(columns, arrays.get("cases"), labels, MASK_ENDS[::-1] if reversed_mask else MASK_ENDS)
 
 
 def average_figure(averages: dict[str, tuple[list[float], bool]], bounds: tuple[float, float] | None) -> bytes:
@@ -168,20 +174,20 @@ def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels:
     if "truth" in shown:
         pairs = zip(shown["image"], shown["truth"], strict=True)
         columns["truth"] = [overlay(image, truth, colors) for image, truth in pairs]
-    return _grid(columns, shown.get("cases"), labels, mask="mask" in shown)
+    return _grid(columns, shown.get("cases"), labels, MASK_ENDS if "mask" in shown else ())
 
 
 def _grid(
     columns: dict[str, list[np.ndarray]],
     cases: np.ndarray | None,
     labels: Sequence[dict] = (),
-    mask: bool = False,
+    mask_ends: Sequence[str] = (),
 ) -> bytes:
     count = len(next(iter(columns.values())))
     rows, cols = next(iter(columns.values()))[0].shape[:2]
     width = 1.75
     height = width * rows / cols
-    extra = 0.55 if labels or mask else 0.05
+    extra = 0.55 if labels or mask_ends else 0.05
     figure = _figure(width * len(columns) + 0.25, height * count + 0.3 + extra)
     full = figure.get_size_inches()
     axes = figure.subplots(count, len(columns), squeeze=False)
@@ -199,11 +205,11 @@ def _grid(
     if labels:
         patches = [Patch(color=np.array(label["color"]) / 255, label=label["name"]) for label in labels]
         figure.legend(handles=patches, loc="lower right", ncols=min(4, len(patches)), fontsize=8, frameon=False)
-    if mask:
+    if mask_ends:
         bar = figure.add_axes((0.02, 0.28 / full[1], 1.5 / full[0], 0.1 / full[1]))
         bar.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=MASK_COLORS, extent=(0, 1, 0, 1))
         bar.set_yticks([])
-        bar.set_xticks([0, 1], ["0 like source", "1 far from it"], fontsize=7)
+        bar.set_xticks([0, 1], [f"0 {mask_ends[0]}", f"1 {mask_ends[1]}"], fontsize=7)
     return _png(figure)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -453,12 +453,16 @@ def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Config
         for role, cohort in cohorts.items()
     }
     if not configuration.labels:
-        values = sorted(cohorts["source"].values)
-        changes["labels"] = [
-            Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)])
-            for index, value in enumerate(values)
-        ]
+        changes["labels"] = labels_of_values(cohorts["source"].values)
     return configuration.model_copy(update=changes)
+
+
+def labels_of_values(values: Iterable[int]) -> list[Label]:
+    """Structures for the values of label files that nobody has named."""
+    return [
+        Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)])
+        for index, value in enumerate(sorted(values))
+    ]
 
 
 def _case_progress(events: EventLog) -> Callable[[int, int], None]:
