@@ -17,6 +17,7 @@ from ..cohort import Case, check_cohort, select_cases
 from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import ErrorCollector, InputError
+from ..resultfiles import write_text
 from ..training.events import EventLog, Listener
 from ..training.run import labels_of_values
 from .methods import METHODS
@@ -220,12 +221,9 @@ def _begin(output: Path, directions: list[Direction]) -> None:
         for name in asked.keys() & begun.keys():
             if asked[name] != begun[name]:
                 raise InputError(output, "holds an ablation of other cases", "choose another --output")
-        output.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_name(f".{PLAN_NAME}.part")
-        temporary.write_text(json.dumps(begun | asked, indent=2), encoding="utf-8")
-        temporary.replace(note)
     except (OSError, ValueError) as error:
         raise InputError(output, f"cannot be used ({error})", "choose another --output") from error
+    write_text(note, json.dumps(begun | asked, indent=2), "make space or choose another --output")
 
 
 def _cases(direction: Direction) -> dict[str, Any]:

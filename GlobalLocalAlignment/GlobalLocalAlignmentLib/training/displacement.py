@@ -60,12 +60,18 @@ def displacement(images: np.ndarray, translated: np.ndarray, spacing: float) -> 
     moves = [(row, column) for row in range(-REACH, REACH + 1) for column in range(-REACH, REACH + 1)]
     # from the nearest to the farthest: where several fit equally well, the smallest move is taken
     moves.sort(key=lambda move: move[0] ** 2 + move[1] ** 2)
-    fits = torch.stack([_correlation(first, torch.roll(second, move, dims=(2, 3))) for move in moves])
-    shown = (_deviation(first) > LEAST_EDGE) & (_deviation(second) > LEAST_EDGE)
+    mean, deviation = _mean(first), _deviation(first)
+    shown = (deviation > LEAST_EDGE) & (_deviation(second) > LEAST_EDGE)
     if not shown.any():
         return Displacement(float("nan"), float("nan"), 0)
+
+    def fit(moved: Tensor) -> Tensor:
+        covariance = _mean(first * moved) - mean * _mean(moved)
+        return (covariance / (deviation * _deviation(moved) + 1e-6))[shown]
+
+    fits = torch.stack([fit(torch.roll(second, move, dims=(2, 3))) for move in moves])
     lengths = torch.tensor([float(np.hypot(*move)) for move in moves])
-    apart = lengths[fits.argmax(dim=0)[shown]]
+    apart = lengths[fits.argmax(dim=0)]
     return Displacement(float(apart.median()) * spacing, float((apart > MOVED).float().mean()), int(shown.sum()))
 
 
@@ -84,8 +90,3 @@ def _mean(values: Tensor) -> Tensor:
 
 def _deviation(values: Tensor) -> Tensor:
     return (_mean(values.square()) - _mean(values).square()).clamp_min(0).sqrt()
-
-
-def _correlation(first: Tensor, second: Tensor) -> Tensor:
-    covariance = _mean(first * second) - _mean(first) * _mean(second)
-    return covariance / (_deviation(first) * _deviation(second) + 1e-6)
