@@ -24,6 +24,8 @@ PERCEPTUAL_COLORS = ("Inferno", "Magma", "Plasma", "Viridis")
 OWN_COLORS = "GlobalLocalAlignment mask"
 OWN_COLOR_STOPS = ((0.0, 0.0, 0.02), (0.34, 0.07, 0.43), (0.73, 0.21, 0.33), (0.98, 0.55, 0.04), (0.99, 1.0, 0.64))
 """From dark to bright at even steps, for a Slicer that has none of these tables."""
+WINDOW_PERCENTILES = (0.1, 99.9)
+"""Of the values of a style-transferred volume, from black to white: those of Slicer's own automatic window."""
 
 
 def probabilityKind(name: str) -> str:
@@ -153,17 +155,18 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     import slicer
 
     node = findResult(volumeNode, kind) or _newResult(volumeNode, kind)
-    slicer.util.updateVolumeFromArray(node, array)
-    _placeLike(node, volumeNode)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
+    # before the voxels are there: Slicer's own look for a window counts all of them, on the main thread
+    display.AutoWindowLevelOff()
     if kind == SYNTHESIZED:
-        display.AutoWindowLevelOn()
+        display.SetWindowLevelMinMax(*_windowOf(array))
     else:
         # both are shares between 0 and 1: the same colour means the same in every volume
-        display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
         display.SetAndObserveColorNodeID(perceptualColors().GetID())
+    slicer.util.updateVolumeFromArray(node, array)
+    _placeLike(node, volumeNode)
     return node
 
 
@@ -208,6 +211,12 @@ def perceptualColors() -> Any:
         node.SetColor(index, str(index), *map(float, color), 1.0)
     node.GetLookupTable().SetRange(0, 255)
     return node
+
+
+def _windowOf(array: np.ndarray) -> tuple[float, float]:
+    """Darkest and brightest value that a window shows: nearly all voxels, judged by every fourth along each axis."""
+    low, high = np.percentile(array[::4, ::4, ::4], WINDOW_PERCENTILES)
+    return float(low), float(high if high > low else low + 1)
 
 
 def _newResult(volumeNode: Any, kind: str) -> Any:

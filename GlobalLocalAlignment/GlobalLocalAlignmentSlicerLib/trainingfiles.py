@@ -91,6 +91,7 @@ def labelArray(
         if becomes:
             yield
             inside = slicer.util.arrayFromSegmentBinaryLabelmap(labelsNode, identifier, volumeNode)
+            yield
             if inside is not None:
-                result[inside > 0] = written[becomes]
+                np.copyto(result, written[becomes], where=inside > 0, casting="unsafe")
     return result

@@ -5,7 +5,8 @@
 Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
 and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
 are used: the window does not know the difference. Training: two labelled volumes and two of the target are added,
-looked at, written and trained on, with curves and pictures, from the first click to the model.
+looked at, written and trained on, with curves and pictures, from the first click to the model. Says which calls held
+the window longest.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from untrained import write_untrained_model
 
 sys.path.insert(0, str(ROOT / "Testing"))
 
-from SlicerHost.eventloop import event_loop_watch
+from SlicerHost.eventloop import Watch, event_loop_watch
 from SlicerHost.host import Host, start
 
 PATIENCE = 30 * 60 * 1000
@@ -55,7 +56,7 @@ def _segmenting(host: Host, options: argparse.Namespace, folder: Path) -> None:
     with event_loop_watch() as watch:
         panel.ui.applyButton.click()
         host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    print(f"segmenting: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+    _report("segmenting", watch, panel)
 
 
 def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
@@ -83,7 +84,13 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
         host.wait_until(lambda: panel.ui.startButton.enabled, PATIENCE)
         panel.ui.startButton.click()
         host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-    print(f"training: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+    _report("training", watch, panel)
+
+
+def _report(what: str, watch: Watch, panel) -> None:
+    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+    for place in watch.culprits:
+        print(f"    in {place}")
 
 
 def _add_phantom(modality: str, seed: int, shape: tuple[int, int, int]):

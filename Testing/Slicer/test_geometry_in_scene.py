@@ -103,6 +103,17 @@ def test_the_mask_has_a_fixed_window_and_rising_colours():
     assert again.GetID() == mask.GetID()
 
 
+def test_a_style_transferred_volume_is_shown_between_its_own_darkest_and_brightest_values():
+    node, array = volume(DIRECTIONS["oblique"]), np.zeros((40, 40, 40), np.float32)
+    array[:, :, 20:] = 80
+    shown = results.showVolume(node, array - 30, results.SYNTHESIZED).GetDisplayNode()
+    assert (shown.GetWindowLevelMin(), shown.GetWindowLevelMax()) == (-30, 50)
+    results.showVolume(node, array * 2, results.SYNTHESIZED)
+    assert (shown.GetWindowLevelMin(), shown.GetWindowLevelMax()) == (0, 160)
+    results.showVolume(node, np.zeros(SHAPE, np.float32), results.SYNTHESIZED)
+    assert shown.GetWindowLevelMin() < shown.GetWindowLevelMax()
+
+
 def test_volumes_that_cannot_be_handed_on_are_named(tmp_path: Path):
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     sheared = volume(np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), "sheared")

@@ -303,10 +303,14 @@ def test_lines_of_a_process_arrive_on_the_main_thread(slicer_host):
 
 
 def test_a_held_event_loop_is_measured(slicer_host):
+    scope = {"time": time}
+    code = "def show():\n    hold()\n\ndef hold():\n    time.sleep(0.08)"
+    exec(compile(code, "GlobalLocalAlignmentSlicerLib/slow.py", "exec"), scope)
     with event_loop_watch() as watch:
-        qt.QTimer.singleShot(0, lambda: time.sleep(0.08))
+        qt.QTimer.singleShot(0, scope["show"])
         slicer_host.process_events(40)
     assert watch.longest_ms >= 70
+    assert watch.culprits[0] == "slow.show:2 > slow.hold:5"
 
 
 FAILING_TESTS = """

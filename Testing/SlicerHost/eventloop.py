@@ -1,39 +1,78 @@
-"""How long the event loop was held: what a user feels as a frozen window."""
+"""How long the event loop was held, and by what: what a user feels as a frozen window."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from PySide6 import QtCore
 
 INTERVAL = 5
 """Milliseconds between two looks at the clock."""
+SAMPLING = 0.002
+"""Seconds between two looks at what the main thread is doing."""
 
 
 class Watch:
-    """The longest time between two turns of the event loop, beyond the interval that was asked for."""
+    """The longest time between two turns of the event loop, beyond the interval that was asked for.
+
+    Attributes:
+        longest_ms: that time.
+        culprits: where the main thread was during it, as calls of the modules from the outermost to the innermost,
+            the place where it was seen most often first.
+    """
 
     def __init__(self) -> None:
         self.longest_ms = 0.0
+        self.culprits: list[str] = []
         self._last = time.perf_counter()
+        self._seen: Counter[str] = Counter()
+        self._main = threading.get_ident()
 
     def tick(self) -> None:
         now = time.perf_counter()
-        self.longest_ms = max(self.longest_ms, (now - self._last) * 1000 - INTERVAL)
+        held, seen = (now - self._last) * 1000 - INTERVAL, self._seen
+        self._seen = Counter()
+        if held > self.longest_ms:
+            self.longest_ms, self.culprits = held, [place for place, _ in seen.most_common(3)]
         self._last = now
+
+    def sample(self, ended: threading.Event) -> None:
+        """Note where the main thread is, again and again, for as long as it is late."""
+        while not ended.wait(SAMPLING):
+            if time.perf_counter() - self._last > 2 * INTERVAL / 1000:
+                self._seen[_place(self._main)] += 1
+
+
+def _place(thread: int) -> str:
+    """Calls of a thread that are in a module of the extension, the outermost first."""
+    frame, calls = sys._current_frames().get(thread), []
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if any(part.startswith("GlobalLocalAlignment") for part in path.parts[-2:]):
+            calls.append(f"{path.stem}.{frame.f_code.co_name}:{frame.f_lineno}")
+        frame = frame.f_back
+    return " > ".join(reversed(calls)) or "outside the modules"
 
 
 @contextmanager
 def event_loop_watch() -> Iterator[Watch]:
     """Measure in this block, in which the event loop must run: Host.wait_until does that."""
-    watch, timer = Watch(), QtCore.QTimer()
+    watch, timer, ended = Watch(), QtCore.QTimer(), threading.Event()
+    sampler = threading.Thread(target=watch.sample, args=(ended,), daemon=True)
     timer.setTimerType(QtCore.Qt.PreciseTimer)
     timer.timeout.connect(watch.tick)
     timer.start(INTERVAL)
+    sampler.start()
     try:
         yield watch
         watch.tick()
     finally:
         timer.stop()
+        ended.set()
+        sampler.join()
