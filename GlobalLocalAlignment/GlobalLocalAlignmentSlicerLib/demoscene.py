@@ -130,7 +130,7 @@ def _putInto(hierarchy: Any, parent: int, node: Any) -> None:
 
 
 def _arrangeViews(volume: Any) -> None:
-    """Show a volume under its mask, with the outline of its segmentation, in the three views of Slicer's layouts."""
+    """Show a volume under its mask, with its segmentation: outlines in the three slice views, surfaces in 3D."""
 
     from . import results, sliceviews
 
@@ -138,7 +138,9 @@ def _arrangeViews(volume: Any) -> None:
     sliceviews.showVolumeAndMask(volume, MASK_OPACITY)
     for logic in logics:
         logic.FitSliceToBackground()
-    results.findResult(volume, results.SEGMENTATION).GetDisplayNode().SetVisibility(True)
+    segmentation = results.findResult(volume, results.SEGMENTATION)
+    segmentation.CreateClosedSurfaceRepresentation()
+    segmentation.GetDisplayNode().SetVisibility(True)
 
 
 def _sliceLogic(name: str, orientation: str) -> Any:

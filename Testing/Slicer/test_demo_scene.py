@@ -111,6 +111,11 @@ def test_the_views_show_the_first_case_under_its_mask(scene):
         if node.GetDisplayNode().GetVisibility()
     ]
     assert shown == ["case_00 segmentation"]
+    # the surfaces of the 3D view
+    segmentation = scene("case_00 segmentation").GetSegmentation()
+    for identifier in segmentation.GetSegmentIDs():
+        surface = segmentation.GetSegment(identifier).GetRepresentation("Closed surface")
+        assert surface is not None and surface.GetNumberOfPolys() > 0
 
 
 def test_the_masks_colours_come_with_the_scene(scene):
