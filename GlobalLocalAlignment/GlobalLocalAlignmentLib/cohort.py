@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,15 +112,21 @@ def check_cohort(
     labels: list[Label] | None,
     intensities: dict[str, Intensity],
     on_case: OnFinding = lambda finding: None,
+    learnt: Collection[str] | None = None,
+    labelled: Collection[str] | None = None,
 ) -> Cohort:
     """Read every case once and check it, so that no training starts on data that cannot be used.
 
     Args:
         domain: what is configured.
-        role: ``source``, ``target``, ``validation`` or ``test``; every structure must occur in ``source``.
+        role: ``source``, ``target``, ``validation`` or ``test``.
         labels: structures of the labelmaps, an empty list to accept every value, None for a domain without labels.
         intensities: rule of each modality.
         on_case: called with what was found of each case, right or wrong.
+        learnt: names of the cases that labels are learnt from, in which every structure must occur: all those of the
+            role ``source`` and none of another, where it is not given.
+        labelled: names of the cases that need a labelmap, all of them where it is not given; without ``labels`` none
+            does.
 
     Raises:
         InputError: everything that is wrong with any case, one line each; where all are right, what is wrong with
@@ -131,18 +137,23 @@ def check_cohort(
     for number, case in enumerate(cases, start=1):
         finding, before = CaseFinding(role, case.name, number, len(cases)), len(collector.errors)
         with collector:
-            _check_case(case, domain, labels, intensities, finding)
+            if labelled is None or case.name in labelled:
+                _check_case(case, domain, labels, intensities, finding)
+            else:
+                _check_case(Case(case.name, case.image), domain, None, intensities, finding)
         finding.message = " ".join(map(str, collector.errors[before:]))
         findings.append(finding)
         on_case(finding)
     collector.raise_all()
     values = set().union(*(finding.values for finding in findings))
     # a class that is watched or tested for may be missing there, one that is to be learnt may not
-    missing = [label.name for label in labels or [] if label.value not in values and role == "source"]
-    if missing:
+    teachers = [one for one in findings if one.name in learnt] if learnt is not None else findings * (role == "source")
+    taught = set().union(*(finding.values for finding in teachers))
+    missing = [label.name for label in labels or [] if label.value not in taught]
+    if missing and teachers:
         raise InputError(
             f"{role} labels",
-            f"hold no voxel of {', '.join(missing)} in any case",
+            f"hold no voxel of {', '.join(missing)} in any case that is learnt from",
             "take it out of the labels, map another value to it, or add cases",
         )
     if labels is not None and not values:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from GlobalLocalAlignmentLib.comparison.masks import score_mask
 from GlobalLocalAlignmentLib.comparison.results import Results, statistics
 from GlobalLocalAlignmentLib.comparison.tables import latex, markdown
 from GlobalLocalAlignmentLib.config import configuration, merge
-from GlobalLocalAlignmentLib.errors import InputError
+from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.evaluation import ClassScore
 from GlobalLocalAlignmentLib.phantom import write_cohort
 from GlobalLocalAlignmentLib.training.events import EventLog
+from GlobalLocalAlignmentLib.training.lock import RunLock
+from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
 
 METHODS = ("no_adaptation", "style_transfer", "ours", "supervised")
 ROWS = len(METHODS) * 2
@@ -178,7 +181,7 @@ def test_a_mask_that_is_large_where_the_prediction_is_wrong_scores_one_and_its_o
     truth[2:6, 2:6], prediction[3:7, 2:6] = 1, 1
     wrong = truth != prediction
     for mask, area, sign in ((wrong * 0.9, 1.0, 1), (0.9 - wrong * 0.9, 0.0, -1)):
-        for found in score_mask("a", mask, prediction, truth, (1, 1, 1)):
+        for found in score_mask("a", mask, prediction, truth, (1, 1, 1), np.ones(truth.shape, bool)):
             assert found.area_under_curve == pytest.approx(area)
             assert found.correlation == pytest.approx(sign)
             assert found.wrong_voxels == wrong.sum()
@@ -187,16 +190,143 @@ def test_a_mask_that_is_large_where_the_prediction_is_wrong_scores_one_and_its_o
 def test_a_mask_of_one_value_says_nothing():
     truth = np.zeros((4, 4, 4), int)
     truth[1:3] = 1
-    (everywhere, _) = score_mask("a", np.full(truth.shape, 0.4), truth * 0, truth, (1, 1, 1))
-    assert everywhere.area_under_curve == pytest.approx(0.5)
-    assert math.isnan(everywhere.correlation)
+    (body, _) = score_mask("a", np.full(truth.shape, 0.4), truth * 0, truth, (1, 1, 1), np.ones(truth.shape, bool))
+    assert body.area_under_curve == pytest.approx(0.5)
+    assert math.isnan(body.correlation)
 
 
-def test_only_near_voxels_count_near_structures():
+def test_air_is_in_no_region_and_places_far_from_structures_are_not_near_them():
     truth = np.zeros((60, 4, 4), int)
     truth[:4] = 1
-    mask = np.zeros(truth.shape)
-    mask[40:] = 1
-    everywhere, near = score_mask("a", mask, truth * 0, truth, (1, 1, 1))
-    assert everywhere.right > 0
+    mask, air = np.zeros(truth.shape), np.zeros(truth.shape, bool)
+    mask[40:], air[50:] = 1, True
+    mask[50:] = 100
+    body, near = score_mask("a", mask, truth * 0, truth, (1, 1, 1), ~air)
+    assert body.right == pytest.approx(10 / 46)
     assert near.right == 0
+
+
+def test_without_any_structure_nothing_is_near_one():
+    nothing = np.zeros((4, 4, 4), int)
+    _, near = score_mask("a", np.ones(nothing.shape), nothing, nothing, (1, 1, 1), nothing == 0)
+    assert (near.wrong_voxels, math.isnan(near.right)) == (0, True)
+
+
+def test_structures_that_were_not_found_are_counted():
+    found = [score("a", 1, 0.8), score("b", 1, 0.0)]
+    found[1] = replace(found[1], predicted_voxels=0)
+    numbers = statistics({0: found, 1: [score("a", 1, 0.8), score("b", 1, 0.7)]}, "dice")
+    assert (numbers["label 1"].not_found, numbers["average"].not_found) == (1, 1)
+    assert numbers["label 1"].mean == pytest.approx((0.4 + 0.75) / 2)
+    assert "structures not found" in markdown(
+        Results(scores={"A to B": {"ours": {0: found}}}, largest={"A to B": {"ours": {0: found}}})
+    )
+
+
+@pytest.fixture
+def again(finished: tuple[Path, list[dict]], tmp_path: Path) -> Path:
+    """A copy of the ablation, to go on with."""
+    output = tmp_path / "copy"
+    shutil.copytree(finished[0], output)
+    return output
+
+
+def test_a_model_that_changed_is_scored_anew(again: Path, data: Path, tiny_settings: dict):
+    home = again / "mr_to_ct" / "seed_0"
+    other = home / "runs" / "style_transfer" / "model.safetensors"
+    shutil.copyfile(other, home / "runs" / "ours" / "model.safetensors")
+    results = run_ablation(again, plan_of(data, tiny_settings, methods=("ours",)))
+    assert results.scores["MR to CT"]["ours"] == results.scores["MR to CT"]["style_transfer"]
+
+
+def test_another_mapping_of_the_test_labels_is_scored_anew(again: Path, data: Path, tiny_settings: dict):
+    plan = plan_of(data, tiny_settings, methods=("style_transfer",), both_directions=False)
+    before = run_ablation(again, plan).scores["MR to CT"]["style_transfer"][0]
+    target = plan.configuration.target.model_copy(update={"label_mapping": {1: 2, 2: 1}})
+    plan = replace(plan, configuration=plan.configuration.model_copy(update={"target": target}))
+    after = run_ablation(again, plan).scores["MR to CT"]["style_transfer"][0]
+    assert [entry.reference_voxels for entry in after[:2]] == [entry.reference_voxels for entry in before[1::-1]]
+
+
+@pytest.mark.parametrize(
+    ("methods", "changes", "message"),
+    [
+        (("ours",), {"source": {"label_mapping": {9: 0}}}, "source.label_mapping"),
+        (("ours",), {"target": {"intensity": {"rule": "window", "low": -100, "high": 100}}}, "target.intensity"),
+        (
+            ("ours",),
+            {"training": {"model_selection": "final", "seed": 0}, "segmentation": {"iterations": 9}},
+            "iterations",
+        ),
+        (("supervised",), {"segmentation": {"learning_rate": 0.5}}, "segmentation.learning_rate"),
+    ],
+)
+def test_rows_of_other_settings_are_not_mixed(
+    again: Path, data: Path, tiny_settings: dict, methods: tuple, changes: dict, message: str
+):
+    plan = plan_of(data, merge(tiny_settings, changes), methods=methods)
+    with pytest.raises(InputError, match=message):
+        run_ablation(again, plan)
+
+
+def test_how_often_a_training_reports_is_no_other_setting(again: Path, data: Path, tiny_settings: dict):
+    changes = {"training": {"report_every": 3, "checkpoint_every": 5, "preview_every": 4}}
+    events: list[dict] = []
+    run_ablation(again, plan_of(data, merge(tiny_settings, changes)), [events.append])
+    assert not [entry for entry in events if entry["event"] == "run_started"]
+
+
+def test_a_stop_is_heard_between_rows(again: Path, data: Path, tiny_settings: dict):
+    with pytest.raises(StopRequested):
+        run_ablation(again, plan_of(data, tiny_settings), stop_asked=lambda: True)
+
+
+def test_two_calls_do_not_write_into_one_folder(again: Path, data: Path, tiny_settings: dict):
+    lock = RunLock(again)
+    lock.acquire()
+    try:
+        with pytest.raises(InputError, match="another process"):
+            run_ablation(again, plan_of(data, tiny_settings))
+    finally:
+        lock.release()
+
+
+def test_what_is_named_twice_is_done_once(data: Path, tiny_settings: dict):
+    plan = plan_of(data, tiny_settings, seeds=(1, 0, 1), methods=("ours", "ours"))
+    assert (plan.seeds, plan.methods) == ((1, 0), ("ours",))
+
+
+def test_validation_cases_are_those_of_one_target(data: Path, tiny_settings: dict):
+    validation = {"validation": {"images": [str(data / "ct" / "images")], "labelmaps": [str(data / "ct" / "labels")]}}
+    there, back = prepare(plan_of(data, merge(tiny_settings, validation)), EventLog(None))
+    assert there.configuration.validation.images
+    assert not back.configuration.validation.images
+
+
+def test_a_structure_must_be_in_a_case_that_is_learnt_from(data: Path, tiny_settings: dict, tmp_path: Path):
+    shutil.copytree(data / "mr", tmp_path / "mr")
+    for name in ("case_01", "case_02"):
+        path = tmp_path / "mr" / "labels" / f"{name}.nii.gz"
+        labels = read_labelmap(path)
+        write_volume(Volume(np.where(labels.array == 1, 0, labels.array), labels.ijk_to_ras), path)
+    source = {"images": [tmp_path / "mr" / "images"], "labelmaps": [tmp_path / "mr" / "labels"]}
+    plan = plan_of(data, tiny_settings)
+    changed = plan.configuration.source.model_copy(update=source)
+    plan = replace(plan, configuration=plan.configuration.model_copy(update={"source": changed}))
+    with pytest.raises(InputError, match="source labels: hold no voxel of"):
+        prepare(plan, EventLog(None))
+    prepare(replace(plan, source_test=("case_01", "case_02")), EventLog(None))
+
+
+def test_target_training_cases_need_labels_only_where_they_are_learnt_from(
+    data: Path, tiny_settings: dict, tmp_path: Path
+):
+    (tmp_path / "labels").mkdir()
+    shutil.copy(data / "ct" / "labels" / "case_02.nii.gz", tmp_path / "labels")
+    plan = plan_of(data, tiny_settings, methods=("ours",), both_directions=False)
+    target = plan.configuration.target.model_copy(update={"labelmaps": [tmp_path / "labels"]})
+    plan = replace(plan, configuration=plan.configuration.model_copy(update={"target": target}))
+    (direction,) = prepare(plan, EventLog(None))
+    assert [case.name for case in direction.cases] == ["case_02"]
+    with pytest.raises(InputError, match="case_00"):
+        prepare(replace(plan, methods=("ours", "supervised")), EventLog(None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from ..checking import CaseReport
 from ..cohort import Case, check_cohort, select_cases
 from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
-from ..errors import ErrorCollector, InputError
+from ..errors import ErrorCollector, InputError, StopRequested
 from ..resultfiles import write_text
 from ..training.events import EventLog, Listener
+from ..training.lock import RunLock
 from ..training.run import labels_of_values
 from .methods import METHODS
 from .results import Results, Row, collect
@@ -49,6 +51,16 @@ class AblationPlan:
     methods: tuple[str, ...]
     seeds: tuple[int, ...] = (0,)
     both_directions: bool = True
+
+    def __post_init__(self) -> None:
+        # what is named twice is done once
+        for name in ("source_test", "target_test", "methods", "seeds"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
+
+    @property
+    def learns_from_target(self) -> bool:
+        """Whether any training reads labels of the target."""
+        return self.both_directions or any(METHODS[name].on_target_labels for name in self.methods)
 
 
 @dataclass(frozen=True)
@@ -104,8 +116,27 @@ def run_ablation(
     first = rank_zero_only.rank == 0
     events = EventLog(None, listeners, enabled=first)
     directions = prepare(plan, events)
-    if first:
-        _begin(output, directions)
+    if not first:
+        return _run_rows(output, plan, directions, events, listeners, stop_asked, on_row)
+    _begin(output, directions)
+    lock = RunLock(output)
+    lock.acquire()
+    try:
+        return _run_rows(output, plan, directions, events, listeners, stop_asked, on_row)
+    finally:
+        lock.release()
+
+
+def _run_rows(
+    output: Path,
+    plan: AblationPlan,
+    directions: list[Direction],
+    events: EventLog,
+    listeners: list[Listener] | None,
+    stop_asked: Callable[[], bool],
+    on_row: Callable[[Results], None],
+) -> Results:
+    first = rank_zero_only.rank == 0
     rows = [(seed, direction) for seed in plan.seeds for direction in directions]
     total, done, started = len(rows) * len(plan.methods), 0, time.monotonic()
     events.emit("stage_started", STAGE, of=total)
@@ -113,6 +144,9 @@ def run_ablation(
         opposite = next((other for other in directions if other is not direction), None)
         trainings = direction.trainings(output, seed, opposite and opposite.trainings(output, seed))
         for method in plan.methods:
+            # several processes cannot be sure to agree here; each training asks them together
+            if stop_asked() and "WORLD_SIZE" not in os.environ:
+                raise StopRequested
             events.emit("row", STAGE, iteration=done + 1, of=total, name=_title(direction, seed, method))
             trainings.train(method, listeners, stop_asked)
             if first:
@@ -132,15 +166,18 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
     settings = plan.configuration
     collector, cohorts = ErrorCollector(), {}
     for role in ROLES:
-        # every structure must occur in a domain whose labels are trained on
-        learnt_from = role == "source" or plan.both_directions
+        domain, tests = getattr(settings, role), getattr(plan, f"{role}_test")
         with collector:
+            others = [case.name for case in select_cases(_without(domain, tests, role), role, labelled=False)]
+            learnt = others if role == "source" or plan.learns_from_target else []
             cohorts[role] = check_cohort(
-                getattr(settings, role),
-                "source" if learnt_from else "test",
+                domain,
+                role,
                 settings.labels,
                 settings.intensity_by_modality,
                 CaseReport(events),
+                learnt,
+                [*learnt, *tests],
             )
     collector.raise_all()
     domains = {
@@ -164,6 +201,9 @@ def _direction(
     if names[0] == names[1]:
         names = [source, target]
     changes = {"source": training[source], "target": training[target].model_copy(update={"labelmaps": []})}
+    if source != ROLES[0]:
+        # they are cases of the other target
+        changes["validation"] = Domain()
     return Direction(
         "_to_".join(name.lower().replace(" ", "_") for name in names),
         " to ".join(names),
@@ -184,7 +224,6 @@ def _without(domain: Domain, tests: Sequence[str], role: str) -> Domain:
     )
     if domain.include and not left.include:
         raise InputError(f"{role} cases", "are all test cases", "leave some to train on")
-    select_cases(left, role, labelled=True)
     return left
 
 
@@ -263,8 +302,9 @@ def _notes(output: Path, plan: AblationPlan, directions: list[Direction]) -> lis
     by_scores = settings.training.model_selection == "paper"
     selection = "the best iteration on labelled validation cases of the target" if by_scores else "the last iteration"
     return [
-        f"Preset {settings.preset or 'of its own'}, version {__version__}, {device_description(device)}, precision "
-        f"{resolve_precision(settings.training.precision, device)}, seeds {', '.join(map(str, seeds))}.",
+        f"Preset {settings.preset or 'of its own'}, seeds {', '.join(map(str, seeds))}. The last call: version "
+        f"{__version__}, {device_description(device)}, precision "
+        f"{resolve_precision(settings.training.precision, device)}; the log of each run names its own.",
         f"Test cases, which no training saw: {tests}.",
         f"Model selection: {selection}. Labels of the target's training cases are read by the row that is supervised "
         "on them alone.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, stats
 
-EVERYWHERE, NEAR = "volume", "near structures"
+BODY, NEAR = "body", "near structures"
 NEAR_MM = 15.0
 """Around the structures, true and predicted, lies what is hard; far from them hardly any voxel is wrong."""
 
@@ -20,7 +20,8 @@ class MaskScore:
 
     Attributes:
         case: name of the case.
-        region: ``volume``, or ``near structures``: within 15 mm of a true or predicted one.
+        region: ``body``, where the image is brighter than air, which nobody takes for an organ; or
+            ``near structures``, within 15 mm of a true or predicted one.
         correlation: Pearson's, of the mask and of being wrong.
         area_under_curve: how often a wrong voxel has a larger mask than a right one; 0.5 is chance.
         wrong, right: mean of the mask in wrong and in right voxels.
@@ -37,7 +38,12 @@ class MaskScore:
 
 
 def score_mask(
-    case: str, mask: np.ndarray, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]
+    case: str,
+    mask: np.ndarray,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    spacing: Sequence[float],
+    body: np.ndarray,
 ) -> list[MaskScore]:
     """The mask of a case in each region.
 
@@ -46,13 +52,13 @@ def score_mask(
         mask: local feature mask, floating point.
         prediction, truth: label values on the same (I, J, K) grid.
         spacing: millimetres along I, J and K.
+        body: where there is body, boolean.
     """
     wrong, structures = prediction != truth, (prediction != 0) | (truth != 0)
-    near = ndimage.distance_transform_edt(~structures, sampling=tuple(spacing)) <= NEAR_MM
-    return [
-        _score(case, region, mask[inside], wrong[inside])
-        for region, inside in ((EVERYWHERE, np.ones_like(near)), (NEAR, near if structures.any() else ~near))
-    ]
+    near = np.zeros_like(structures)
+    if structures.any():
+        near = ndimage.distance_transform_edt(~structures, sampling=tuple(spacing)) <= NEAR_MM
+    return [_score(case, region, mask[inside], wrong[inside]) for region, inside in ((BODY, body), (NEAR, near))]
 
 
 def _score(case: str, region: str, mask: np.ndarray, wrong: np.ndarray) -> MaskScore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Statistic:
         between_volumes: standard deviation over volumes of their mean over runs; what SIFA's tables give.
         runs: number of runs.
         volumes: number of volumes with a number.
+        not_found: predictions, of all runs, that are empty where the structure is there: Dice counts them as 0, a
+            distance leaves them out.
     """
 
     mean: float
@@ -71,6 +73,7 @@ class Statistic:
     between_volumes: float
     runs: int
     volumes: int
+    not_found: int
 
 
 def collect(rows: Iterable[Row], labels: list[dict[str, Any]], notes: list[str]) -> Results:
@@ -104,20 +107,22 @@ def statistics(runs: dict[int, list[ClassScore]], metric: str) -> dict[str, Stat
     for run, scores in enumerate(runs.values()):
         for score in scores:
             values[run, cases.index(score.case), names.index(score.name)] = getattr(score, metric)
-    found = {name: _statistic(values[:, :, index]) for index, name in enumerate(names)}
+    empty = dict.fromkeys(names, 0)
+    for scores in runs.values():
+        for score in scores:
+            empty[score.name] += bool(score.reference_voxels and not score.predicted_voxels)
+    found = {name: _statistic(values[:, :, index], empty[name]) for index, name in enumerate(names)}
     # as in one run: the average is that of the structures' means, its spread that of the volumes' averages
     per_run = np.array([known_mean([known_mean(run[:, index]) for index in range(len(names))]) for run in values])
     per_volume = np.array([[known_mean(volume) for volume in run] for run in values])
-    spread = _statistic(per_volume)
-    found[AVERAGE] = Statistic(
-        known_mean(per_run), known_deviation(per_run), spread.between_volumes, len(runs), spread.volumes
-    )
+    spread = _statistic(per_volume, sum(empty.values()))
+    found[AVERAGE] = replace(spread, mean=known_mean(per_run), between_runs=known_deviation(per_run))
     return found
 
 
-def _statistic(values: np.ndarray) -> Statistic:
+def _statistic(values: np.ndarray, not_found: int) -> Statistic:
     """Statistic of (runs, volumes) numbers."""
     runs = [known_mean(run) for run in values]
     volumes = [known_mean(volume) for volume in values.T]
     counted = sum(not math.isnan(volume) for volume in volumes)
-    return Statistic(known_mean(runs), known_deviation(runs), known_deviation(volumes), len(values), counted)
+    return Statistic(known_mean(runs), known_deviation(runs), known_deviation(volumes), len(values), counted, not_found)

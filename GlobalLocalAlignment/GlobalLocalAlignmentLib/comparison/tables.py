@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..evaluation import AVERAGE, METRICS, known_mean
@@ -21,6 +21,7 @@ SHOWN = (
 """Metric, factor, decimals and title of what the Markdown shows; the CSV has all."""
 
 LARGEST = "largest parts"
+NOT_FOUND = "structures not found"
 MASK_COLUMNS = {
     "area under the curve": "area_under_curve",
     "correlation": "correlation",
@@ -37,7 +38,7 @@ class Cell:
     Attributes:
         direction, method, structure, metric: what it is of; ``largest parts`` after the method says that the largest
             part of each structure alone was kept.
-        mean, between_runs, between_volumes, runs, volumes: see ``Statistic``.
+        mean, between_runs, between_volumes, runs, volumes, not_found: see ``Statistic``.
     """
 
     direction: str
@@ -49,6 +50,7 @@ class Cell:
     between_volumes: float
     runs: int
     volumes: int
+    not_found: int
 
 
 def write_tables(results: Results, folder: Path) -> None:
@@ -73,17 +75,7 @@ def _cells(results: Results) -> Iterable[Cell]:
             for method, runs in methods.items():
                 for metric in METRICS:
                     for structure, number in statistics(runs, metric).items():
-                        yield Cell(
-                            direction,
-                            method + suffix,
-                            structure,
-                            metric,
-                            number.mean,
-                            number.between_runs,
-                            number.between_volumes,
-                            number.runs,
-                            number.volumes,
-                        )
+                        yield Cell(direction, method + suffix, structure, metric, **asdict(number))
 
 
 def markdown(results: Results) -> str:
@@ -101,10 +93,11 @@ def markdown(results: Results) -> str:
                     *(cell_text(entries[name], factor, decimals) for name in names),
                     cell_text(largest[method][AVERAGE], factor, decimals),
                     number_text(factor * entries[AVERAGE].between_volumes, decimals),
+                    str(entries[AVERAGE].not_found),
                 ]
                 for method, entries in numbers.items()
             ]
-            heads = [title, *names, f"average, {LARGEST}", "deviation between volumes"]
+            heads = [title, *names, f"average, {LARGEST}", "deviation between volumes", NOT_FOUND]
             parts.append(_markdown_table(heads, rows))
         if results.masks.get(direction):
             parts.append(_mask_table(results.masks[direction]))

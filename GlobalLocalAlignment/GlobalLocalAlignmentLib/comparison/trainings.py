@@ -15,6 +15,13 @@ from ..training.events import Listener
 from ..training.run import CONFIGURATION_NAME, MODEL_NAME, SAME_MODALITY, train
 from .methods import METHODS, NO_ADAPTATION, Method, changed
 
+NOT_OF_RESULTS = frozenset(
+    ("model", "device", "precision", "report_every", "preview_every", "checkpoint_every")
+    + ("images", "labelmaps", "include", "exclude", "eight_bit")
+)
+"""Settings that may differ between two calls: which model lends the synthesis network depends on what was trained
+before, the cases are compared by their names, and the rest changes how a training is watched, not what it gives."""
+
 
 @dataclass(frozen=True)
 class Trainings:
@@ -57,9 +64,12 @@ class Trainings:
         method, run = METHODS[name], self.run(name)
         settings = self.settings(method)
         if (run / CONFIGURATION_NAME).is_file():
-            _refuse_other_settings(run, settings)
-            return self.model(name) if self.model(name).is_file() else train(run, None, listeners, stop_asked)
+            _refuse_other_settings(run, read_configuration(run), settings)
+            if self.model(name).is_file():
+                return self.model(name)
+            return train(run, None, listeners, stop_asked, settings.training.device)
         if self.model(name).is_file():
+            _refuse_other_settings(run, _configuration_of(self.model(name), settings), settings)
             return self.model(name)
         if method.on_target_labels and self.opposite is not None:
             plain = self.opposite.train(NO_ADAPTATION, listeners, stop_asked)
@@ -113,16 +123,45 @@ def _as_supervised(plain: Path, supervised: Path) -> Path:
     return supervised
 
 
-def _refuse_other_settings(run: Path, wanted: Configuration) -> None:
-    """Raise InputError if a run was begun with other settings; where its data lie may have changed."""
-    begun = read_configuration(run)
-    for name in ("plane", "synthesis", "segmentation", "training"):
+def _configuration_of(model: Path, wanted: Configuration) -> Configuration:
+    """What a model that was taken over says of its training; what it does not say is as it is wanted."""
+    card = read_card(model)
+    domain = {"modality": card.target.modality, "intensity": card.target.intensity}
+    return wanted.model_copy(
+        update={
+            "labels": card.labels,
+            "plane": card.plane,
+            "segmentation": card.segmentation,
+            "source": wanted.source.model_copy(update=domain),
+            "target": wanted.target.model_copy(update=domain),
+            "training": wanted.training.model_copy(update={"seed": card.provenance["seed"]}),
+        }
+    )
+
+
+def _refuse_other_settings(run: Path, begun: Configuration, wanted: Configuration) -> None:
+    """Raise InputError if a run was begun with settings that give other results; where its data lie may change."""
+    for name in ("plane", "synthesis", "segmentation", "training", "source", "target"):
         before, now = (getattr(settings, name).model_dump() for settings in (begun, wanted))
-        # which model lends the synthesis network depends on what was trained before, not on what is asked for
-        differing = [key for key in now if key not in ("model", "device", "precision") and before[key] != now[key]]
-        if differing:
-            raise InputError(
-                run,
-                f"was begun with {name}.{differing[0]} {before[differing[0]]}, not {now[differing[0]]}",
-                "choose another output folder, or ask for the same settings",
-            )
+        keys = now.keys() - NOT_OF_RESULTS
+        if name == "target":
+            # no training reads labels of its target
+            keys -= {"label_mapping"}
+        if wanted.training.model_selection == "paper":
+            # every preview is a candidate
+            keys |= {"preview_every"} & now.keys()
+        for key in sorted(keys):
+            # a run notes what it found where nothing was asked for
+            if before[key] != now[key] and now[key] not in (None, "automatic"):
+                _refuse(run, f"{name}.{key}", before[key], now[key])
+    before, now = ({label.value: label.name for label in settings.labels} for settings in (begun, wanted))
+    if now and before != now:
+        _refuse(run, "labels", before, now)
+
+
+def _refuse(run: Path, what: str, before: object, now: object) -> None:
+    raise InputError(
+        run,
+        f"was begun with {what} {before}, not {now}",
+        "choose another output folder, or ask for the same settings",
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..comparison.methods import METHODS, NO_ADAPTATION, OURS, SUPERVISED, method_title
 from ..comparison.results import Results, statistics
-from ..comparison.tables import MASK_COLUMNS, SHOWN, cell_text, mask_means, number_text
+from ..comparison.tables import MASK_COLUMNS, NOT_FOUND, SHOWN, cell_text, mask_means, number_text
 from ..evaluation import AVERAGE, ClassScore
 from ..resultfiles import write_text
 from .content import read_panels
@@ -79,9 +79,11 @@ def _table(
     numbers = {method: statistics(runs, metric) for method, runs in methods.items()}
     names = list(next(iter(numbers.values())))
     rows = [
-        (method, [cell_text(entries[name], factor, decimals) for name in names]) for method, entries in numbers.items()
+        (method, [*(cell_text(entries[name], factor, decimals) for name in names), str(entries[AVERAGE].not_found)])
+        for method, entries in numbers.items()
     ]
-    return _html_table(f"{title}: mean over runs of the mean over volumes, ± deviation between runs", names, rows)
+    caption = f"{title}: mean over runs of the mean over volumes, ± deviation between runs"
+    return _html_table(caption, [*names, NOT_FOUND], rows)
 
 
 def _masks(results: Results, direction: str) -> str:
