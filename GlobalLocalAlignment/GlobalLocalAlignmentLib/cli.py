@@ -294,6 +294,58 @@ def ablate(
 
 
 @app.command()
+def sweep(
+    output: OutputOption,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    source_images: SourceImagesOption = None,
+    source_labels: LabelsOption = None,
+    target_images: TargetImagesOption = None,
+    validation_images: Annotated[
+        list[Path] | None, typer.Option(help="Labelled target images that the settings are chosen by.")
+    ] = None,
+    validation_labels: LabelsOption = None,
+    vary: Annotated[
+        list[str], typer.Option(help="section.key=VALUE,VALUE,...; repeatable: every combination is trained.")
+    ] = ["segmentation.learning_rate=2.5e-4,2.5e-3,1e-2"],  # noqa: B006
+    method: Annotated[str, typer.Option(help="What is trained: a row of gla ablate.")] = "ours",
+    set_: SetOption = None,
+    device: DeviceSetting = None,
+    precision: PrecisionSetting = None,
+) -> None:
+    """Train with other values of some settings and say which did best on validation cases; reads their labels.
+
+    Goes on where an earlier call with the same output stopped, and may add values. Ends with OUTPUT/report.html,
+    table.md and table.csv, which are written anew after each training.
+    """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    from .comparison.sweep import Candidate, SweepPlan, run_sweep
+    from .comparison.sweeptables import heads_and_rows, verdict, write_sweep_tables
+    from .report.sweep import write_sweep_report
+
+    volumes = {
+        "source": (source_images, source_labels),
+        "target": (target_images, None),
+        "validation": (validation_images, validation_labels),
+    }
+    settings = gather(preset, config, _volume_options(volumes) | _device_options(device, precision), set_ or [])
+
+    def write(candidates: list[Candidate]) -> None:
+        write_sweep_tables(candidates, output)
+        write_sweep_report(candidates, output)
+
+    with _display() as display, CleanStop() as stop:
+        candidates = run_sweep(output, SweepPlan(settings, varied(vary), method), [display], stop, write)
+    if rank_zero_only.rank > 0:
+        return
+    heads, rows = heads_and_rows(candidates)
+    console.print(text_table(tuple(heads), [tuple(row) for row in rows]))
+    console.print(verdict(candidates), markup=False)
+    console.print(f"tables  {output / 'table.md'}\nreport  {output / 'report.html'}", markup=False)
+
+
+@app.command()
 def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> None:
     """Show the model card: labels, preprocessing, training data, scores, versions."""
     import yaml
@@ -340,6 +392,17 @@ def gather(preset: str | None, config: Path | None, options: dict[str, Any], cha
     base = load_preset(name) if name else {}
     settings = merge(merge(merge(base, from_file), options), assignments(changes))
     return configuration(settings)
+
+
+def varied(texts: list[str]) -> dict[str, list[str]]:
+    """Values of each setting of ``section.key=VALUE,VALUE`` texts."""
+    values: dict[str, list[str]] = {}
+    for text in texts:
+        name, separator, listed = text.partition("=")
+        if not separator or not name.strip():
+            raise InputError(f"--vary {text}", "is not of the form section.key=VALUE,VALUE", "write the values after =")
+        values.setdefault(name.strip(), []).extend(part.strip() for part in listed.split(",") if part.strip())
+    return values
 
 
 def _volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | None]]) -> dict[str, Any]:
@@ -453,7 +516,7 @@ def run(arguments: list[str]) -> int:
         _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
-        again = "the same command" if _command(arguments) in ("demo", "ablate") else "--resume"
+        again = "the same command" if _command(arguments) in ("demo", "ablate", "sweep") else "--resume"
         _say(f"stopped; go on with {again}")
         return ExitCode.STOPPED
     except Exception as error:

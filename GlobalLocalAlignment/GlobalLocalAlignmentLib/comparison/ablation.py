@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +17,10 @@ from ..cohort import Case, check_cohort, select_cases
 from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import ErrorCollector, InputError, StopRequested
-from ..resultfiles import write_text
 from ..training.events import EventLog, Listener
-from ..training.lock import RunLock
 from ..training.run import labels_of_values
 from .methods import METHODS
+from .outputfolder import output_folder
 from .results import Results, Row, collect
 from .scoring import score_method
 from .trainings import Trainings
@@ -118,13 +116,8 @@ def run_ablation(
     directions = prepare(plan, events)
     if not first:
         return _run_rows(output, plan, directions, events, listeners, stop_asked, on_row)
-    _begin(output, directions)
-    lock = RunLock(output)
-    lock.acquire()
-    try:
+    with output_folder(output, PLAN_NAME, {one.name: _cases(one) for one in directions}, "an ablation"):
         return _run_rows(output, plan, directions, events, listeners, stop_asked, on_row)
-    finally:
-        lock.release()
 
 
 def _run_rows(
@@ -247,22 +240,6 @@ def _check(plan: AblationPlan) -> None:
             "compare --one-direction alone, or leave it at final",
         )
     resolve_device(plan.configuration.training.device)
-
-
-def _begin(output: Path, directions: list[Direction]) -> None:
-    """Note the cases of a new ablation, or refuse to mix its runs with those of other cases."""
-    asked = {direction.name: _cases(direction) for direction in directions}
-    note = output / PLAN_NAME
-    try:
-        begun = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-        if not begun and output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise InputError(output, "is not the folder of an ablation", "choose another --output")
-        for name in asked.keys() & begun.keys():
-            if asked[name] != begun[name]:
-                raise InputError(output, "holds an ablation of other cases", "choose another --output")
-    except (OSError, ValueError) as error:
-        raise InputError(output, f"cannot be used ({error})", "choose another --output") from error
-    write_text(note, json.dumps(begun | asked, indent=2), "make space or choose another --output")
 
 
 def _cases(direction: Direction) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def markdown(results: Results) -> str:
                 for method, entries in numbers.items()
             ]
             heads = [title, *names, f"average, {LARGEST}", "deviation between volumes", NOT_FOUND]
-            parts.append(_markdown_table(heads, rows))
+            parts.append(markdown_table(heads, rows))
         if results.masks.get(direction):
             parts.append(_mask_table(results.masks[direction]))
     return "\n\n".join(parts) + "\n"
@@ -122,10 +122,11 @@ def _mask_table(methods: dict[str, dict[int, list[MaskScore]]]) -> str:
         [method_title(method), region, *(number_text(mean, 2) for mean in means)]
         for method, region, means in mask_means(methods)
     ]
-    return _markdown_table(["mask against error", "region", *MASK_COLUMNS], rows)
+    return markdown_table(["mask against error", "region", *MASK_COLUMNS], rows)
 
 
-def _markdown_table(heads: list[str], rows: list[list[str]]) -> str:
+def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
+    """A table whose cells cannot break it."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 

@@ -34,12 +34,14 @@ class Trainings:
         opposite: the same cases and seed from the target to the source, where they are compared too. A synthesis
             network serves both ways, and the segmenter that one direction trains on its labelled source without any
             adaptation is the supervised one of the other.
+        others: further trainings of the same cases that may lend a synthesis network.
     """
 
     output: Path
     configuration: Configuration
     target_labelmaps: list[Path]
     opposite: Trainings | None = None
+    others: tuple[Trainings, ...] = ()
 
     def run(self, method: str) -> Path:
         """Run folder of a method."""
@@ -92,7 +94,9 @@ class Trainings:
 
     def _lender(self, settings: Configuration) -> Path | None:
         """A finished model whose synthesis network a run with these settings would train once more."""
-        models = (trainings.model(name) for trainings in (self, self.opposite) if trainings for name in METHODS)
+        models = (
+            trainings.model(name) for trainings in (self, self.opposite, *self.others) if trainings for name in METHODS
+        )
         return next((model for model in models if model.is_file() and _lends(model, settings)), None)
 
 
