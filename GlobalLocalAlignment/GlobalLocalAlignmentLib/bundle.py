@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from .config import Configuration, Intensity, Label, Plane, Section, Segmentatio
 from .errors import InputError
 from .networks import DeepLabSegmenter, FeatureDiscriminator
 from .translators import translator_network
+from .wholefiles import whole_file
 
 FORMAT = "GlobalLocalAlignment"
 FORMAT_VERSION = 1
@@ -88,18 +88,12 @@ def save_bundle(path: Path, card: ModelCard, networks: Mapping[str, nn.Module]) 
     }
     card = card.model_copy(update={"networks": sorted(networks)})
     metadata = {"format": FORMAT, "card": card.model_dump_json()}
-    temporary = path.with_name(f".{path.name}.part")
     try:
         # written by us and not by save_file, which leaves a file that its owner alone can read
-        with open(temporary, "wb") as stream:
+        with whole_file(path) as stream:
             stream.write(save(tensors, metadata))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise InputError(path, f"cannot be written ({error})", "make space or choose another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_card(path: Path) -> ModelCard:

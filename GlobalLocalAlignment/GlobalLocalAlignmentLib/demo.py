@@ -20,6 +20,7 @@ from .report import write_report
 from .report.content import read_run
 from .report.figures import segmentation_figure, translation_figure
 from .training.events import Listener
+from .wholefiles import whole_file
 
 DEMO_NAME = "demo.json"
 TRAINING_CASES, TEST_CASES = 8, 4
@@ -73,8 +74,8 @@ def _begin(output: Path, asked: dict[str, Any]) -> None:
     note = output / DEMO_NAME
     try:
         if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-            output.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps(asked), encoding="utf-8")
+            with whole_file(note) as stream:
+                stream.write(json.dumps(asked).encode("utf-8"))
         begun = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(output, "is not the folder of a demo", "choose another --output") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .machinefaults import named
+from .wholefiles import whole_file
 
 MASK_COLORS = "magma"
 """Perceptually uniform colours of the local feature mask."""
@@ -63,11 +62,6 @@ def overlay(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color]) -> n
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, beside and renamed."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with named(path):
-            figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a figure as PNG."""
+    with whole_file(path) as stream:
+        figure.savefig(stream, format="png", facecolor=figure.get_facecolor())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import InputError
+from .wholefiles import whole_file
 
 Row = TypeVar("Row")
 
@@ -22,15 +22,11 @@ def write_text(path: Path, text: str, remedy: str) -> None:
     Raises:
         InputError: the file cannot be written; ``remedy`` says what to do.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="")
-        os.replace(temporary, path)
+        with whole_file(path) as stream:
+            stream.write(text.encode("utf-8"))
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror})", remedy) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_rows(rows: Iterable[Any], kind: type, path: Path) -> None:

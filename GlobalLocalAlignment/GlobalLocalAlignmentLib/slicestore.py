@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .machinefaults import named
+from .wholefiles import whole_file
 
 INDEX_NAME = "index.json"
 IMAGES_NAME = "images.f16"
@@ -83,10 +83,8 @@ class SliceStore:
         if not labelled:
             (folder / LABELS_NAME).unlink()
         index = {"size": list(size), "labelled": labelled, "cases": names, "positions": positions}
-        temporary = folder / (INDEX_NAME + ".part")
-        with named(temporary):
-            temporary.write_text(json.dumps(index), encoding="utf-8")
-        os.replace(temporary, folder / INDEX_NAME)
+        with whole_file(folder / INDEX_NAME) as stream:
+            stream.write(json.dumps(index).encode("utf-8"))
         return cls(folder)
 
     @staticmethod

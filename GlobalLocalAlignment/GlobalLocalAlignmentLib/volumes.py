@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from .errors import InputError
 from .volumereaders import LPS_TO_RAS, read_voxels, volume_suffix
+from .wholefiles import put_in_place
 
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 CORNER_TOLERANCE = 1e-2
@@ -104,7 +105,9 @@ def write_volume(volume: Volume, path: Path) -> None:
             # under its own name, because the header of .mhd names its data file
             write(_storable(volume.array), volume.ijk_to_ras, Path(folder) / path.name)
             for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
-                os.replace(written, path.parent / written.name)
+                with open(written, "rb+") as stream:
+                    os.fsync(stream.fileno())
+                put_in_place(written, path.parent / written.name)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1].removeprefix("Reason: ")
         raise InputError(

@@ -93,11 +93,11 @@ def test_a_checkpoint_that_finds_no_space_leaves_the_one_before_it_and_nothing_e
 
 
 @needs_device_without_space
-@pytest.mark.parametrize("name", ["images.f16", "labels.u8", "index.json.part"])
+@pytest.mark.parametrize("name", ["images.f16", "labels.u8", ".index.json.part"])
 def test_slices_that_find_no_space_are_no_store(tmp_path: Path, name: str):
     (tmp_path / name).symlink_to(DEVICE_WITHOUT_SPACE)
     case = CaseSlices("a", np.zeros((1, 4, 4)), np.zeros((1, 4, 4)), [0])
-    with pytest.raises(OSError, match=name) as caught:
+    with pytest.raises(OSError, match=name.strip(".").removesuffix(".part")) as caught:
         SliceStore.build(tmp_path, [case], (4, 4), labelled=True)
     assert caught.value.errno == errno.ENOSPC
     assert not SliceStore.exists(tmp_path)

@@ -21,6 +21,7 @@ from ..resultfiles import write_rows, write_text
 from ..slicegrid import SliceGrid
 from ..training.events import EventLog, Listener
 from ..volumes import Volume, check_same_geometry, read_labelmap, read_volume
+from ..wholefiles import whole_file
 from .masks import MaskScore, score_mask
 from .trainings import Trainings
 
@@ -79,8 +80,8 @@ def score_method(
             scaled = limits.scale(volume.array)
             masks += score_mask(case.name, mask, prediction.array, labels, truth.spacing, scaled > AIR)
         panels.append(_panel(case, folder, predictor, volume, limits, labels))
-    (home / "panels").mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(home / "panels" / f"segmentation_{method}.npz", **_stack(panels))
+    with whole_file(home / "panels" / f"segmentation_{method}.npz") as stream:
+        np.savez_compressed(stream, **_stack(panels))
     write_scores(largest, home / LARGEST_PARTS / f"{method}.csv")
     if masks:
         write_rows(masks, MaskScore, home / "masks" / f"{method}.csv")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +23,10 @@ from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError
-from ..machinefaults import Refusal, explained, named
+from ..machinefaults import Refusal, explained
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
+from ..wholefiles import whole_file
 from .displacement import displacement
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
@@ -280,11 +280,8 @@ class _Run:
 
     def _save_panel(self, name: str, panel: dict[str, np.ndarray]) -> None:
         """Pictures for the report."""
-        folder = self.context.folder / "panels"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{name}.npz"
-        with named(path):
-            np.savez_compressed(path, **panel)
+        with whole_file(self.context.folder / "panels" / f"{name}.npz") as stream:
+            np.savez_compressed(stream, **panel)
 
     def _translated(self, synthesis: TrainedSynthesis, source: SliceStore) -> SliceStore:
         """Labelled source slices in the style of the target."""
@@ -484,10 +481,5 @@ def _case_progress(events: EventLog) -> Callable[[int, int], None]:
 
 
 def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        # what is left of it would keep the next attempt out of the folder
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        stream.write((json.dumps(content, indent=2) + "\n").encode("utf-8"))

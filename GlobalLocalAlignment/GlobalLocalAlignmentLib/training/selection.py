@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from ..errors import InputError
-from ..machinefaults import named
+from ..wholefiles import whole_file
 
 SELECTED_NAME = "selected.safetensors"
 
@@ -38,17 +37,9 @@ class BestNetworks:
         mean = sum(known) / len(known) if known else -math.inf
         if mean <= self.mean:
             return
-        temporary = self.path.with_suffix(".part")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in networks.state_dict().items()}
-        try:
-            with named(self.path), open(temporary, "wb") as stream:
-                stream.write(save(tensors))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(self.path) as stream:
+            stream.write(save(tensors))
         self.mean, self.iteration = mean, iteration
 
     def load_into(self, networks: nn.Module) -> None:
