@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -150,7 +151,7 @@ def test_a_page_that_cannot_be_written_keeps_the_one_that_was_there(run: Path, m
     def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         write_report(run)
     assert (run / "report.html").read_bytes() == before
