@@ -17,6 +17,7 @@ from rich.console import Console
 from .comparison.methods import METHODS, method_title
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
 from .console import Display, JsonLines, score_table, text_table
+from .datasets import DATA_SETS
 from .errors import ExitCode, InputError, StopRequested
 from .machinefaults import MachineFault, Refusal, machine_fault
 
@@ -135,6 +136,34 @@ def check(
     with _display() as display:
         cohorts = check_cases(settings, _events(display))
     console.print(text_table(("role", "cases", "modality", "structures"), cohort_rows(cohorts, settings.labels)))
+
+
+@app.command()
+def prepare(
+    data_set: Annotated[str, typer.Argument(help=f"One of {', '.join(DATA_SETS)}.")],
+    source: Annotated[Path, typer.Argument(help="Folder with the data set as its site publishes it.")],
+    output: Annotated[Path, typer.Argument(help="Folder for images and labels; btcv and chaos go into one.")],
+    paper_protocol: Annotated[
+        bool,
+        typer.Option(
+            "--paper-protocol-reads-target-labels",
+            help="Crop cases to their labelled slices, as related work does. It leaks the labels of the target.",
+        ),
+    ] = False,
+) -> None:
+    """Turn a published data set into folders to train on, with its published test cases; goes on where it stopped.
+
+    Ends with what to type next. docs/data.md says what each data set is and what is not known of it.
+    """
+    from .datasets.prepare import prepare_data_set
+
+    with _display() as display:
+        done = prepare_data_set(data_set, source, output, paper_protocol, _events(display))
+    kept = f", {done.kept} kept from an earlier call" if done.kept else ""
+    console.print(f"{done.written} cases written into {output}{kept}", markup=False, soft_wrap=True)
+    for line in done.next:
+        console.print(line, markup=False, soft_wrap=True)
+    done.errors.raise_all()
 
 
 @app.command()

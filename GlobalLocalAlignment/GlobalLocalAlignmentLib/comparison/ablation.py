@@ -136,7 +136,7 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
         learnt_from = role == "source" or plan.both_directions
         with collector:
             cohorts[role] = check_cohort(
-                getattr(settings, role),
+                _with_tests(getattr(settings, role), plan, role),
                 "source" if learnt_from else "test",
                 settings.labels,
                 settings.intensity_by_modality,
@@ -153,6 +153,12 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
     tests = {"source": plan.source_test, "target": plan.target_test}
     pairs = [ROLES, ROLES[::-1]] if plan.both_directions else [ROLES]
     return [_direction(settings, domains, tests, *pair) for pair in pairs]
+
+
+def _with_tests(domain: Domain, plan: AblationPlan, role: str) -> Domain:
+    """A domain with its test cases, where its settings keep them out of trainings."""
+    tests = {"source": plan.source_test, "target": plan.target_test}[role]
+    return domain.model_copy(update={"exclude": [name for name in domain.exclude if name not in tests]})
 
 
 def _direction(
