@@ -14,6 +14,8 @@ import yaml
 from datasetfiles import OBLIQUE, PATIENT, blocks, record, slab, write_btcv, write_chaos, write_mmwhs, write_slab
 from faults import fill
 from GlobalLocalAlignmentLib.cli import run
+from GlobalLocalAlignmentLib.datasets import DATA_SETS
+from GlobalLocalAlignmentLib.datasets.catalog import data_set
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
 
 SWITCH = "--paper-protocol-reads-target-labels"
@@ -105,6 +107,17 @@ def test_labels_of_another_geometry_are_refused(tmp_path: Path, capsys: pytest.C
     )
     _, errors = prepare(capsys, "mmwhs", tmp_path / "in", tmp_path / "out", code=2)
     assert "another geometry" in errors[0]
+
+
+def test_what_an_archive_of_a_mac_brings_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture):
+    write_chaos(tmp_path / "in" / "Train_Sets", "1")
+    shutil.copytree(tmp_path / "in" / "Train_Sets", tmp_path / "in" / "__MACOSX" / "Train_Sets")
+    said, _ = prepare(capsys, "chaos", tmp_path / "in", tmp_path / "out")
+    assert "1 cases written" in said
+    write_slab(tmp_path / "slices" / "ct_train_tfs" / "a.tfrecords")
+    (tmp_path / "slices" / "ct_train_tfs" / "._a.tfrecords").write_text("no record")
+    said, _ = prepare(capsys, "sifa", tmp_path / "slices", tmp_path / "other")
+    assert "1 cases written" in said
 
 
 def test_btcv_gets_its_four_organs(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -373,6 +386,15 @@ def test_the_settings_leave_the_published_test_cases_out_of_training(
         ["mr_1002"],
         ["mr_1009", "mr_1018", "mr_1019"],
     )
+
+
+def test_the_page_on_data_names_the_switch_and_all_test_cases():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert SWITCH in page
+    for name in DATA_SETS:
+        for modality, tests in data_set(name).tests.items():
+            numbers = ", ".join(test.partition("_")[2].lstrip("0") for test in tests)
+            assert numbers in page, (name, modality)
 
 
 def test_the_values_of_sifa_are_scaled_as_its_loader_scales_them(tmp_path: Path, capsys: pytest.CaptureFixture):

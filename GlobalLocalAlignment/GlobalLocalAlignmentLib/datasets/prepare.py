@@ -17,6 +17,9 @@ from .paperprotocol import crop_by_labels
 from .published import LabelledCase, PublishedCase
 
 STAGE = "prepare"
+NO_DATA = "__MACOSX"
+"""Folder that archives made on a Mac bring, with files named as those of the data."""
+
 REMEDIES = {Refusal.MEMORY: "free memory and give the command again"}
 
 
@@ -91,6 +94,8 @@ def _find(data: DataSet, source: Path, collector: ErrorCollector) -> list[Publis
         raise InputError(source, "is no folder" if source.exists() else "does not exist", "check the path")
     cases: dict[tuple[str, bool], PublishedCase] = {}
     for case in data.find(source, collector):
+        if NO_DATA in case.path.parts:
+            continue
         other = cases.setdefault((case.name, case.validation), case)
         if other is not case:
             with collector:

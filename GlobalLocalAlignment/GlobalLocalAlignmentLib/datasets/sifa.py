@@ -61,7 +61,7 @@ def find(source: Path, collector: ErrorCollector) -> list[PublishedCase]:
         collector: gets what is wrong with the names of single files.
     """
     slices, volumes = [], []
-    for path in sorted(source.rglob("*")):
+    for path in sorted(source.rglob("[!.]*")):
         if RECORD_NAME.fullmatch(path.name):
             with collector:
                 slices.append(_slice(path, source))
