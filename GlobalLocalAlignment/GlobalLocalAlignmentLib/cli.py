@@ -38,6 +38,9 @@ REMEDIES = {
     Refusal.GPU: "give the command again once it is back, or choose another --device",
 }
 
+INTERRUPTED = 130
+"""What newer versions of typer return after Ctrl-C; older ones raise ``Abort``."""
+
 watched_by_program = False
 """Whether progress goes out as JSON lines; ``--events`` sets it."""
 
@@ -471,12 +474,11 @@ def run(arguments: list[str]) -> int:
     try:
         arguments = from_files(arguments)
         # without arguments the help is what was asked for
-        app(arguments or ["--help"], standalone_mode=False)
+        code = app(arguments or ["--help"], standalone_mode=False)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
     except typer.Abort:
-        _say("interrupted")
-        return ExitCode.STOPPED
+        return _interrupted(arguments)
     except UsageError as error:
         words = f"gla {_command(arguments)}" if error.ctx and error.ctx.parent else "gla"
         _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
@@ -488,7 +490,13 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         known = error if isinstance(error, InputError) else machine_fault(error, _subject(arguments), REMEDIES)
         return _unexpected(error, arguments) if known is None else _refused(known, arguments)
-    return ExitCode.DONE
+    return _interrupted(arguments) if code == INTERRUPTED else ExitCode.DONE
+
+
+def _interrupted(arguments: list[str]) -> int:
+    goes_on = "; go on with the same command" if _command(arguments) == "prepare" else ""
+    _say(f"interrupted{goes_on}")
+    return ExitCode.STOPPED
 
 
 def _command(arguments: list[str]) -> str:

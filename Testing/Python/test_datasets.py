@@ -287,6 +287,25 @@ def test_a_second_call_does_what_is_missing_alone(hearts: Path, tmp_path: Path, 
     assert (labels / "ct_1003.nii.gz").stat().st_mtime_ns == before
 
 
+def test_an_interrupted_call_ends_with_its_exit_code_and_the_next_one_goes_on(
+    hearts: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    written = []
+
+    def interrupted(volume: Volume, path: Path) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write_volume(volume, path)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("GlobalLocalAlignmentLib.datasets.prepare.write_volume", interrupted)
+        assert run(["prepare", "mmwhs", str(hearts), str(tmp_path / "out")]) == 3
+    assert "interrupted; go on with the same command" in capsys.readouterr().err
+    said, _ = prepare(capsys, "mmwhs", hearts, tmp_path / "out")
+    assert "3 cases written" in said and "1 kept" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
