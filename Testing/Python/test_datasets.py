@@ -277,8 +277,8 @@ def test_bad_files_of_sifa_are_named_and_the_others_are_done(tmp_path: Path, cap
 def test_a_second_call_does_what_is_missing_alone(hearts: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     prepare(capsys, "mmwhs", hearts, tmp_path / "out")
     labels = tmp_path / "out" / "ct" / "labels"
-    # as an interruption between image and labels leaves it
-    (labels / "ct_1001.nii.gz").unlink()
+    # as an interruption between labels and image leaves it
+    (tmp_path / "out" / "ct" / "images" / "ct_1001.nii.gz").unlink()
     before = (labels / "ct_1003.nii.gz").stat().st_mtime_ns
     (hearts / "ct_train" / "ct_train_1003_image.nii.gz").write_text("is not read again")
     said, _ = prepare(capsys, "mmwhs", hearts, tmp_path / "out")
@@ -363,6 +363,17 @@ def test_the_paper_protocol_is_off_and_says_on_screen_and_in_files_that_labels_w
     note = json.loads((tmp_path / "cropped" / "ct" / "dataset.json").read_text())
     assert note["paper_protocol"] is True and "no result on these files is unsupervised" in note["target_labels_read"]
     assert "labels of every case were read" in (tmp_path / "cropped" / "mr_to_ct.yaml").read_text()
+
+
+def test_the_other_modality_keeps_its_word_on_the_paper_protocol(
+    hearts: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    prepare(capsys, "mmwhs", hearts / "ct_train", tmp_path / "out", SWITCH)
+    prepare(capsys, "mmwhs", hearts / "mr_train", tmp_path / "out")
+    notes = {name: json.loads((tmp_path / "out" / name / "dataset.json").read_text()) for name in ("ct", "mr")}
+    assert (notes["ct"]["paper_protocol"], notes["mr"]["paper_protocol"]) == (True, False)
+    settings = (tmp_path / "out" / "mr_to_ct.yaml").read_text()
+    assert "# CT: labels of every case were read" in settings and "# MR: labels" not in settings
 
 
 @pytest.mark.parametrize(("name", "axis"), [("mmwhs", 1), ("btcv", 2)])

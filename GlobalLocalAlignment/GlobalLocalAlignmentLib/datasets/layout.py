@@ -37,11 +37,12 @@ class PreparedFolder:
     Args:
         folder: of the output.
         data: the data set.
-        paper_protocol: whether cases are cropped by their labels.
+        modalities: of the cases that are written.
+        paper_protocol: whether they are cropped by their labels.
     """
 
-    def __init__(self, folder: Path, data: DataSet, paper_protocol: bool) -> None:
-        self.folder, self.data, self.paper_protocol = folder, data, paper_protocol
+    def __init__(self, folder: Path, data: DataSet, modalities: set[str], paper_protocol: bool) -> None:
+        self.folder, self.data, self.modalities, self.paper_protocol = folder, data, modalities, paper_protocol
 
     def paths(self, case: PublishedCase) -> tuple[Path, Path]:
         """Files of the image and of the labels of a case."""
@@ -49,7 +50,7 @@ class PreparedFolder:
         home = home / case.modality.lower()
         return home / "images" / (case.name + SUFFIX), home / "labels" / (case.name + SUFFIX)
 
-    def begin(self, modalities: set[str]) -> None:
+    def begin(self) -> None:
         """Say of each modality what will be written, before anything else is.
 
         Raises:
@@ -63,27 +64,24 @@ class PreparedFolder:
                 if _holds_something(self.folder / modality.lower()):
                     raise InputError(self.folder / modality.lower(), "holds files of something else", "choose another")
                 continue
-            if modality in modalities and any(begun.get(key) != value for key, value in wanted.items()):
+            if modality in self.modalities and any(begun.get(key) != value for key, value in wanted.items()):
                 raise InputError(
                     self.folder / modality.lower(),
                     f"holds {begun.get('dataset')} with paper_protocol {str(begun.get('paper_protocol')).lower()}",
                     "choose another folder",
                 )
-            if modality not in modalities and begun.get("dataset") not in self.data.goes_with:
+            if modality not in self.modalities and begun.get("dataset") not in self.data.goes_with:
                 raise InputError(
                     self.folder,
                     f"holds {begun.get('dataset')}, which {self.data.name} does not go with",
                     "choose another",
                 )
-        for modality in sorted(modalities):
-            self._write_note(modality)
+        self._write_notes()
 
     def finish(self) -> list[str]:
         """Write the settings of both directions, where both modalities are there, and return what to type next."""
+        self._write_notes()
         notes = {modality: note for modality in MODALITIES if (note := self._note(modality)) and self._cases(modality)}
-        for modality in notes:
-            if notes[modality]["dataset"] == self.data.name:
-                self._write_note(modality)
         if len(notes) < len(MODALITIES):
             missing = next(modality for modality in MODALITIES if modality not in notes)
             return [f"{missing} is still missing: prepare {' or '.join(self.data.goes_with)} into the same folder"]
@@ -100,8 +98,8 @@ class PreparedFolder:
         return [name for name in published if name in cases]
 
     def _cases(self, modality: str) -> list[str]:
-        """Names of the cases that are whole; a label map is written last."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in self._home(modality).glob(f"labels/*{SUFFIX}"))
+        """Names of the cases that are whole; an image is written last."""
+        return sorted(path.name.removesuffix(SUFFIX) for path in self._home(modality).glob(f"images/*{SUFFIX}"))
 
     def _home(self, modality: str) -> Path:
         return self.folder / modality.lower()
@@ -125,9 +123,13 @@ class PreparedFolder:
             raise InputError(path, "is not the note of a prepared data set", "choose another folder") from error
         return note
 
-    def _write_note(self, modality: str) -> None:
+    def _write_notes(self) -> None:
+        for modality in sorted(self.modalities):
+            write_text(self._home(modality) / NOTE_NAME, json.dumps(self._new_note(modality), indent=2) + "\n", REMEDY)
+
+    def _new_note(self, modality: str) -> dict[str, Any]:
         tests, cases = self.tests(modality), self._cases(modality)
-        note = self._identity(modality) | {
+        return self._identity(modality) | {
             "version": __version__,
             "target_labels_read": self._labels_read(self.data, self.paper_protocol),
             "geometry": self.data.geometry,
@@ -141,7 +143,6 @@ class PreparedFolder:
                 }
             },
         }
-        write_text(self._home(modality) / NOTE_NAME, json.dumps(note, indent=2) + "\n", REMEDY)
 
     @staticmethod
     def _labels_read(data: DataSet, paper_protocol: bool) -> str:

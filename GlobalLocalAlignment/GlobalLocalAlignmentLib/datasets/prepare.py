@@ -59,10 +59,9 @@ def prepare_data_set(name: str, source: Path, output: Path, paper_protocol: bool
     if paper_protocol and data.cropped_by_authors:
         raise InputError(f"data set {name}", CROPPED_BY_AUTHORS, "leave the option out")
     cases = _find(data, source, collector)
-    folder = PreparedFolder(output, data, paper_protocol)
-    modalities = {case.modality for case in cases}
-    folder.begin(modalities)
-    cautions = [caution for modality, caution in data.cautions.items() if modality in modalities]
+    folder = PreparedFolder(output, data, {case.modality for case in cases}, paper_protocol)
+    folder.begin()
+    cautions = [caution for modality, caution in data.cautions.items() if modality in folder.modalities]
     for warning in ([READS_LABELS] if paper_protocol else []) + cautions:
         events.emit("warning", STAGE, message=warning)
     for error in collector.errors:
@@ -114,9 +113,9 @@ def _prepare(case: PublishedCase, folder: PreparedFolder) -> tuple[str, ...]:
             content = crop_by_labels(content, folder.data.orientation, case.name)
         image, labelmap = folder.paths(case)
         try:
-            write_volume(content.image, image)
-            # the labels last: where they are there, the case is whole
             write_volume(content.labelmap, labelmap)
+            # the image last: where it is there, the case is whole, and no training takes half a case for an image
+            write_volume(content.image, image)
         except InputError as error:
             if (full := disk_error(error)) is None:
                 raise
