@@ -17,6 +17,7 @@ from rich.console import Console
 from .comparison.methods import METHODS, method_title
 from .config import Configuration, assignments, configuration, load_file, load_preset, merge, preset_names
 from .console import Display, JsonLines, score_table, text_table
+from .datasets import DATA_SETS
 from .errors import ExitCode, InputError, StopRequested
 from .machinefaults import MachineFault, Refusal, machine_fault
 
@@ -36,6 +37,9 @@ REMEDIES = {
     Refusal.MEMORY: "free memory, lower the batch size or choose another --device",
     Refusal.GPU: "give the command again once it is back, or choose another --device",
 }
+
+INTERRUPTED = 130
+"""What newer versions of typer return after Ctrl-C; older ones raise ``Abort``."""
 
 watched_by_program = False
 """Whether progress goes out as JSON lines; ``--events`` sets it."""
@@ -135,6 +139,34 @@ def check(
     with _display() as display:
         cohorts = check_cases(settings, _events(display))
     console.print(text_table(("role", "cases", "modality", "structures"), cohort_rows(cohorts, settings.labels)))
+
+
+@app.command()
+def prepare(
+    data_set: Annotated[str, typer.Argument(help=f"One of {', '.join(DATA_SETS)}.")],
+    source: Annotated[Path, typer.Argument(help="Folder with the data set as its site publishes it.")],
+    output: Annotated[Path, typer.Argument(help="Folder for images and labels; btcv and chaos go into one.")],
+    paper_protocol: Annotated[
+        bool,
+        typer.Option(
+            "--paper-protocol-reads-target-labels",
+            help="Crop cases to their labelled slices, as related work does. It leaks the labels of the target.",
+        ),
+    ] = False,
+) -> None:
+    """Turn a published data set into folders to train on, with its published test cases; goes on where it stopped.
+
+    Ends with what to type next. docs/data.md says what each data set is and what is not known of it.
+    """
+    from .datasets.prepare import prepare_data_set
+
+    with _display() as display:
+        done = prepare_data_set(data_set, source, output, paper_protocol, _events(display))
+    kept = f", {done.kept} kept from an earlier call" if done.kept else ""
+    console.print(f"{done.written} cases written into {output}{kept}", markup=False, soft_wrap=True)
+    for line in done.next:
+        console.print(line, markup=False, soft_wrap=True)
+    done.errors.raise_all()
 
 
 @app.command()
@@ -505,12 +537,11 @@ def run(arguments: list[str]) -> int:
     try:
         arguments = from_files(arguments)
         # without arguments the help is what was asked for
-        app(arguments or ["--help"], standalone_mode=False)
+        code = app(arguments or ["--help"], standalone_mode=False)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
     except typer.Abort:
-        _say("interrupted")
-        return ExitCode.STOPPED
+        return _interrupted(arguments)
     except UsageError as error:
         words = f"gla {_command(arguments)}" if error.ctx and error.ctx.parent else "gla"
         _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
@@ -522,7 +553,13 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         known = error if isinstance(error, InputError) else machine_fault(error, _subject(arguments), REMEDIES)
         return _unexpected(error, arguments) if known is None else _refused(known, arguments)
-    return ExitCode.DONE
+    return _interrupted(arguments) if code == INTERRUPTED else ExitCode.DONE
+
+
+def _interrupted(arguments: list[str]) -> int:
+    goes_on = "; go on with the same command" if _command(arguments) == "prepare" else ""
+    _say(f"interrupted{goes_on}")
+    return ExitCode.STOPPED
 
 
 def _command(arguments: list[str]) -> str:

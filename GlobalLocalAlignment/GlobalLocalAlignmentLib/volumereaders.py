@@ -11,6 +11,7 @@ import logging
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -312,6 +313,30 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         return _read_with_itk(folder, names[0])
     _check_even(folder, *_slice_origins(folder, names))
     return _read_with_itk(folder, names)
+
+
+def read_slices(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """One volume of DICOM files that are known to belong together, whatever their headers say of series.
+
+    Args:
+        folder: where they are, for messages.
+        paths: of the slices, in any order.
+
+    Returns:
+        values in index order; index to RAS millimetres; for each plane along the last axis, the number of its file in
+        ``paths``.
+
+    Raises:
+        InputError: a file cannot be read, or the slices are no evenly spaced stack.
+    """
+    names = tuple(map(str, paths))
+    origins, normal = _slice_origins(folder, names)
+    order = np.argsort(origins @ normal, kind="stable").tolist()
+    names = tuple(names[place] for place in order)
+    if len(names) > 1:
+        _check_even(folder, origins[order], normal)
+    array, ijk_to_ras = _read_with_itk(folder, names if len(names) > 1 else names[0])
+    return array, ijk_to_ras, order
 
 
 def _series_files(folder: Path) -> tuple[str, ...]:

@@ -140,12 +140,12 @@ def test_the_command_ends_with_tables_and_a_report(data: Path, tiny_settings: di
     words += ["--target-images", data / "ct" / "images", "--target-labels", data / "ct" / "labels"]
     words += ["--target-test", "case_00", "--one-direction", "--method", "d1_d2", "--seed", "3", "--seed", "4"]
     assert run(list(map(str, words))) == 0
-    table = (tmp_path / "output" / "table.md").read_text()
+    table = (tmp_path / "output" / "table.md").read_text(encoding="utf-8")
     assert "D1 + D2 alone" in table
     assert "seeds 3, 4" in table
     assert "area under the curve" in table
-    assert "\\toprule" in (tmp_path / "output" / "table.tex").read_text()
-    page = (tmp_path / "output" / "report.html").read_text()
+    assert "\\toprule" in (tmp_path / "output" / "table.tex").read_text(encoding="utf-8")
+    page = (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") >= 2
     assert str(tmp_path) not in page
 

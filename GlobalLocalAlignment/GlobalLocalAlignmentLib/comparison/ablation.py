@@ -164,7 +164,7 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
             others = [case.name for case in select_cases(_without(domain, tests, role), role, labelled=False)]
             learnt = others if role == "source" or plan.learns_from_target else []
             cohorts[role] = check_cohort(
-                domain,
+                _with_tests(domain, plan, role),
                 role,
                 settings.labels,
                 settings.intensity_by_modality,
@@ -183,6 +183,12 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
     tests = {"source": plan.source_test, "target": plan.target_test}
     pairs = [ROLES, ROLES[::-1]] if plan.both_directions else [ROLES]
     return [_direction(settings, domains, tests, *pair) for pair in pairs]
+
+
+def _with_tests(domain: Domain, plan: AblationPlan, role: str) -> Domain:
+    """A domain with its test cases, where its settings keep them out of trainings."""
+    tests = {"source": plan.source_test, "target": plan.target_test}[role]
+    return domain.model_copy(update={"exclude": [name for name in domain.exclude if name not in tests]})
 
 
 def _direction(
