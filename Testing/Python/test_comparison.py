@@ -63,6 +63,7 @@ def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configurati
     ("name", "style_transfer", "feature", "output", "translator"),
     [
         ("no_adaptation", False, False, False, "ours"),
+        ("cyclegan", True, False, False, "cyclegan"),
         ("style_transfer", True, False, False, "ours"),
         ("style_transfer_d1", True, True, False, "ours"),
         ("style_transfer_d2", True, False, True, "ours"),
@@ -72,7 +73,7 @@ def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configurati
         ("ours", True, True, True, "ours"),
     ],
 )
-def test_the_rows_are_those_of_table_three(
+def test_the_rows_are_those_of_the_tables(
     settings: Configuration,
     tmp_path: Path,
     name: str,

@@ -1,4 +1,4 @@
-"""The rows of the tables: Table III, the bounds, and the printed polarity of the mask."""
+"""The rows of the tables: other methods (Tables I and II), Table III, the bounds, and the printed polarity."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(NO_ADAPTATION, "no adaptation", _parts(False, False, False)),
+        Method("cyclegan", "CycleGAN", _parts(d1=False, d2=False, translator="cyclegan")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),
         Method("style_transfer_d2", "style transfer + D2", _parts(d1=False)),
@@ -48,7 +49,7 @@ METHODS: dict[str, Method] = {
         Method(SUPERVISED, "supervised on the target", _parts(False, False, False), on_target_labels=True),
     )
 }
-"""By name, in the order in which tables list them: Table III between its two bounds."""
+"""By name, in the order in which tables list them: other methods and Table III between the two bounds."""
 
 
 def method_title(name: str) -> str:
