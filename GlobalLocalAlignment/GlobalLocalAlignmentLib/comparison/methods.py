@@ -33,11 +33,16 @@ def _parts(style_transfer: bool = True, d1: bool = True, d2: bool = True, **synt
     return {"segmentation": switches, **({"synthesis": synthesis} if synthesis else {})}
 
 
+def _joint(method: str) -> dict[str, Any]:
+    return {"segmentation": {"method": method, **_parts(False, False, False)["segmentation"]}}
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(NO_ADAPTATION, "no adaptation", _parts(False, False, False)),
         Method("cyclegan", "CycleGAN", _parts(d1=False, d2=False, translator="cyclegan")),
+        Method("sifa", "SIFA", _joint("sifa")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),
         Method("style_transfer_d2", "style transfer + D2", _parts(d1=False)),
