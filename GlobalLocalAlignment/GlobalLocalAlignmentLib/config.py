@@ -169,7 +169,7 @@ class Segmentation(Section):
     and the schedule of this section; see ``comparators``.
     """
 
-    method: Literal["ours", "sifa"] = "ours"
+    method: Literal["ours", "synseg_net", "sifa"] = "ours"
 
     width: Positive = 64
     blocks: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)

@@ -25,7 +25,7 @@ from GlobalLocalAlignmentLib.training.run import train
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationStage
 from torch import Tensor, nn
 
-JOINT = ("sifa",)
+JOINT = ("synseg_net", "sifa")
 NO_PARTS = {"style_transfer": False, "feature_discriminator": False, "output_discriminator": False}
 
 
@@ -74,6 +74,28 @@ def test_a_rare_class_weighs_more_than_the_background():
     cross_entropy, _ = weighted_segmentation_loss(logits, labels)
     # a tenth of the places weighs nine tenths, the others a tenth
     assert cross_entropy.item() == pytest.approx(2 * 0.1 * 0.9 * np.log(2))
+
+
+def test_the_segmentation_of_synsegnet_moves_the_generator_to_the_target_too(tiny_settings: dict, tmp_path: Path):
+    stage = stage_of("synseg_net", tiny_settings, tmp_path)
+    images, iteration = torch.cat([stage.source_batches.draw(0)[0], stage.target_batches.draw(0)[0]]), 0
+    gradients = []
+    for task in (lambda translated: 0 * translated.sum(), lambda translated: translated[:2].square().sum()):
+        again = stage_of("synseg_net", tiny_settings, tmp_path).translation
+        again.train_on(images, iteration, task)
+        gradients.append([parameter.grad.clone() for parameter in again.network.module.networks[1].parameters()])
+    assert not all(torch.allclose(plain, moved) for plain, moved in zip(*gradients, strict=True))
+    before = copy.deepcopy(stage.networks.segmenter.state_dict())
+    stage.step(0)
+    assert changed(before, stage.networks.segmenter.state_dict())
+
+
+def test_synsegnet_has_the_schedule_of_stage_two(tiny_settings: dict, tmp_path: Path):
+    changes = {"segmentation": {"iterations": 20, "batch_size": 3}, "synthesis": {"iterations": 6, "batch_size": 2}}
+    stage = stage_of("synseg_net", tiny_settings, tmp_path, **changes)
+    assert stage.iterations == stage.translation.iterations == 20
+    assert stage.translation.learning_rate(9) == stage.translation.learning_rate(0)
+    assert stage.translation.learning_rate(19) < stage.translation.learning_rate(11)
 
 
 def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
@@ -142,7 +164,8 @@ def test_statistics_of_an_averaged_segmenter_are_of_what_it_was_trained_on(
     stage.step(0)
     averaged = stage.averaged().segmenter
     source, target = (next(stage.plain_slices(store, None)) for store in (stage.source, stage.target))
-    seen = {"sifa": [target] if of_target else [target, stage.translate(source)]}[method]
+    translated = [stage.translate(source)]
+    seen = {"synseg_net": translated, "sifa": [target] if of_target else [target, *translated]}[method]
     with torch.no_grad():
         means = torch.stack([averaged.extractor[0][0](images).mean(dim=(0, 2, 3)) for images in seen])
     assert torch.allclose(averaged.extractor[0][1].running_mean, means.mean(dim=0), atol=1e-4)

@@ -8,6 +8,8 @@ too, whose default is also that of the paper. The identity loss is off, as it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -168,19 +170,34 @@ class CycleGanStage(TranslatorStage):
         self.pool = ImagePool(POOL_SIZE, seed)
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
+        return self.train_on(self.draw(iteration)[0], iteration)
+
+    def train_on(
+        self, images: Tensor, iteration: int, task: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, Tensor | float]:
+        """One step on slices (2 N, 1, H, W), source ones first.
+
+        Args:
+            images: the slices.
+            iteration: counted from 0.
+            task: further loss of the generators by what they make of the slices, in the same order.
+        """
         rate = self.learning_rate(iteration)
         self.set_rates(rate)
-        images, domain = self.draw(iteration)
+        domain = torch.arange(2, device=images.device).repeat_interleave(len(images) // 2)
         other = 1 - domain
 
         translated = self.network(images, domain, other)
         cycled = self.network(translated, other, domain)
         cycle = functional.l1_loss(cycled.float(), images)
         with frozen(self.discriminator):
-            adversarial = 2 * self._judge(translated, other, 1)
-            self.network_optimizer.zero_grad()
             # the losses of both directions are added, here as means over both
-            self.fabric.backward(adversarial + 2 * CYCLE_WEIGHT * cycle)
+            adversarial = 2 * self._judge(translated, other, 1)
+            loss = adversarial + 2 * CYCLE_WEIGHT * cycle
+            if task is not None:
+                loss = loss + task(translated)
+            self.network_optimizer.zero_grad()
+            self.fabric.backward(loss)
         self.network_optimizer.step()
 
         fakes = self.pool.exchange(translated.detach(), iteration)

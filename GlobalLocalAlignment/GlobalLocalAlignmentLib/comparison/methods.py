@@ -42,6 +42,7 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(NO_ADAPTATION, "no adaptation", _parts(False, False, False)),
         Method("cyclegan", "CycleGAN", _parts(d1=False, d2=False, translator="cyclegan")),
+        Method("synseg_net", "SynSeg-Net", _joint("synseg_net")),
         Method("sifa", "SIFA", _joint("sifa")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),

@@ -19,7 +19,12 @@ def segmentation_stage(
         validate: Dice of networks on labelled target cases.
     """
     # a comparator is imported where it is asked for: nobody who only wants ours comes past it
-    if context.configuration.segmentation.method == "sifa":
+    method = context.configuration.segmentation.method
+    if method == "synseg_net":
+        from ..comparators.synsegnet import SynSegNetStage
+
+        return SynSegNetStage(context, source, target, validate)
+    if method == "sifa":
         from ..comparators.sifa import SifaStage
 
         return SifaStage(context, source, target, validate)
