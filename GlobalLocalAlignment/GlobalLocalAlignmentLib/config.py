@@ -134,7 +134,7 @@ class Synthesis(Section):
     """
 
     model: Path | None = None
-    translator: Literal["ours", "cyclegan", "stargan_v2"] = "ours"
+    translator: Literal["ours", "cyclegan", "cycada", "stargan_v2"] = "ours"
 
     width: Positive = 64
     blocks: Positive = 4
@@ -165,6 +165,7 @@ class Segmentation(Section):
     takes. ``optimizer`` is that of the segmenter: the paper's SGD, or AdamW (betas 0.9 and 0.999; ``momentum`` is then
     not used), which needs a fraction of the iterations. ``discriminator_width`` is that of D2;
     ``feature_discriminator_width`` that of D1, half of the features' channels where it is not given.
+    ``local_feature_mask`` false leaves D1 to align features alone, in the training only.
     ``method`` is ours or a comparator that trains translation and segmenter at once, with parts and losses of its own
     and the schedule of this section; see ``comparators``.
     """
@@ -188,6 +189,7 @@ class Segmentation(Section):
     style_transfer: bool = True
     feature_discriminator: bool = True
     output_discriminator: bool = True
+    local_feature_mask: bool = True
     feature_weight: Annotated[float, Field(ge=0)] = 0.01
     output_weight: Annotated[float, Field(ge=0)] = 0.01
     adversarial: Literal["least_squares", "vanilla"] = "least_squares"

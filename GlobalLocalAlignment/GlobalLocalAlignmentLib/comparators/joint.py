@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import InputError
 from ..losses import dice_loss
 from ..slicestore import SliceStore
 from ..training.engine import RunContext
@@ -35,9 +34,7 @@ class JointStage(SegmentationStage):
     def __init__(
         self, context: RunContext, source: SliceStore, target: SliceStore, validate: Validate | None = None
     ) -> None:
-        if context.fabric.world_size > 1:
-            method = context.configuration.segmentation.method
-            raise InputError(f"segmentation.method {method}", "trains in one process", "call without torchrun")
+        context.refuse_several_processes(f"segmentation.method {context.configuration.segmentation.method}")
         super().__init__(context, source, target, validate)
 
     @abstractmethod

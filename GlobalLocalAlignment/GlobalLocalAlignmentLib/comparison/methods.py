@@ -37,12 +37,15 @@ def _joint(method: str) -> dict[str, Any]:
     return {"segmentation": {"method": method, **_parts(False, False, False)["segmentation"]}}
 
 
+WITHOUT_MASK = {"segmentation": {"local_feature_mask": False}}
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(NO_ADAPTATION, "no adaptation", _parts(False, False, False)),
         Method("cyclegan", "CycleGAN", _parts(d1=False, d2=False, translator="cyclegan")),
         Method("synseg_net", "SynSeg-Net", _joint("synseg_net")),
+        Method("cycada", "CyCADA", merge(_parts(d2=False, translator="cycada"), WITHOUT_MASK)),
         Method("sifa", "SIFA", _joint("sifa")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),

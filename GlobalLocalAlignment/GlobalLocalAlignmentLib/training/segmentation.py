@@ -80,7 +80,7 @@ class SegmentationStage(Stage):
         segmenter = self.trained(networks.segmenter.to(memory_format=torch.channels_last))
         self.networks = networks
         self.segmenter, self.segmenter_optimizer = self.fabric.setup(
-            segmenter, _segmenter_optimizer(segmenter, settings)
+            segmenter, segmenter_optimizer(segmenter, settings)
         )
         self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
         self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
@@ -153,15 +153,18 @@ class SegmentationStage(Stage):
         if self.feature_discriminator is None:
             return self.segmenter(images)
         with frozen(self.feature_discriminator):
-            return self.segmenter(images, self.feature_discriminator, strength, self.settings.detach_mask)
+            applied = strength if self.settings.local_feature_mask else 0.0
+            return self.segmenter(images, self.feature_discriminator, applied, self.settings.detach_mask)
 
     def _alignment_loss(self, target: Any, values: dict[str, Tensor | float]) -> Tensor:
         """How far target features and predictions are from being taken for source ones, weighted."""
         settings, loss = self.settings, torch.zeros((), device=self.fabric.device)
         if self.feature_discriminator is not None:
             feature = adversarial_loss(target.judgement, self.source_label, settings.adversarial)
-            mask = target.mask.float()
-            values |= {"feature_adversarial": feature, "mask_mean": mask.mean(), "mask_deviation": mask.std()}
+            values["feature_adversarial"] = feature
+            if settings.local_feature_mask:
+                mask = target.mask.float()
+                values |= {"mask_mean": mask.mean(), "mask_deviation": mask.std()}
             loss = loss + settings.feature_weight * feature
         if self.output_discriminator is not None:
             with frozen(self.output_discriminator):
@@ -232,6 +235,9 @@ class SegmentationStage(Stage):
             with_mask: whether target slices are looked at through the mask.
         """
         networks = copy.deepcopy(self.average.network)
+        if not self.settings.local_feature_mask:
+            # D1 was there for the training alone
+            networks.feature_discriminator = None
         if self.settings.average_decay == 0:
             return networks
         discriminator = networks.feature_discriminator if self._statistics_of_target and with_mask else None
@@ -319,7 +325,8 @@ def shown_slices(store: SliceStore, count: int = 4) -> np.ndarray:
     return store.images[indices].astype(np.float32)
 
 
-def _segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
+def segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
+    """Optimiser of a segmenter, as configured."""
     options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(segmenter.parameters(), **options)
