@@ -290,7 +290,7 @@ def ablate(
     device: DeviceSetting = None,
     precision: PrecisionSetting = None,
 ) -> None:
-    """Train and score the method, its parts, its bounds and other methods: Table III on any data set.
+    """Train and score the method, its parts, its bounds and other methods: Tables I to III on any data set.
 
     Goes on where an earlier call with the same output stopped, and may add methods, seeds and the other direction.
     Ends with OUTPUT/report.html, table.md, table.csv and table.tex, which are written anew after each row.

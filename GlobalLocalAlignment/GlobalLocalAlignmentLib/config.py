@@ -134,7 +134,7 @@ class Synthesis(Section):
     """
 
     model: Path | None = None
-    translator: Literal["ours", "cyclegan", "stargan_v2"] = "ours"
+    translator: Literal["ours", "cyclegan", "cycada", "stargan_v2"] = "ours"
 
     width: Positive = 64
     blocks: Positive = 4
@@ -165,7 +165,12 @@ class Segmentation(Section):
     takes. ``optimizer`` is that of the segmenter: the paper's SGD, or AdamW (betas 0.9 and 0.999; ``momentum`` is then
     not used), which needs a fraction of the iterations. ``discriminator_width`` is that of D2;
     ``feature_discriminator_width`` that of D1, half of the features' channels where it is not given.
+    ``local_feature_mask`` false leaves D1 to align features alone, in the training only.
+    ``method`` is ours or a comparator that trains translation and segmenter at once, with parts and losses of its own
+    and the schedule of this section; see ``comparators``.
     """
+
+    method: Literal["ours", "synseg_net", "sifa"] = "ours"
 
     width: Positive = 64
     blocks: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)
@@ -184,6 +189,7 @@ class Segmentation(Section):
     style_transfer: bool = True
     feature_discriminator: bool = True
     output_discriminator: bool = True
+    local_feature_mask: bool = True
     feature_weight: Annotated[float, Field(ge=0)] = 0.01
     output_weight: Annotated[float, Field(ge=0)] = 0.01
     adversarial: Literal["least_squares", "vanilla"] = "least_squares"
@@ -208,6 +214,15 @@ class Segmentation(Section):
         if aligned and self.warm_up + self.ramp > self.iterations:
             raise ValueError(
                 f"{self.iterations} iterations end before warm_up ({self.warm_up}) and ramp ({self.ramp}) do"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _other_methods_bring_their_own_parts(self) -> Segmentation:
+        if self.method != "ours" and (self.style_transfer or self.feature_discriminator or self.output_discriminator):
+            raise ValueError(
+                f"method {self.method} has parts of its own: set style_transfer, feature_discriminator and "
+                "output_discriminator to false"
             )
         return self
 

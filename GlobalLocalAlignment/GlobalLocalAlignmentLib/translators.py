@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from .training.engine import RunContext
     from .training.translation import TranslatorStage
 
+ONE_WAY = ("cycada",)
+"""Those that learn from the labels of the source, so that they do not serve the other direction."""
+
 
 def translator_network(settings: Synthesis, plane: Plane) -> nn.Module:
     """Untrained network of the configured translator and size."""
     # a comparator is imported where it is asked for: nobody who only wants ours comes past it
-    if settings.translator == "cyclegan":
+    if settings.translator in ("cyclegan", "cycada"):
         from .comparators.cyclegan import CycleGanTranslator
 
         return CycleGanTranslator.of_settings(settings, plane)
@@ -42,6 +45,10 @@ def translator_stage(context: RunContext, source: SliceStore, target: SliceStore
         from .comparators.cyclegan import CycleGanStage
 
         return CycleGanStage(context, source, target)
+    if name == "cycada":
+        from .comparators.cycada import CycadaStage
+
+        return CycadaStage(context, source, target)
     if name == "stargan_v2":
         from .comparators.starganv2 import StarGanV2Stage
 

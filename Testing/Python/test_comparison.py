@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from GlobalLocalAlignmentLib.bundle import read_card
 from GlobalLocalAlignmentLib.comparison.compare import compare
 from GlobalLocalAlignmentLib.comparison.methods import METHODS as ALL_METHODS
+from GlobalLocalAlignmentLib.comparison.methods import changed
 from GlobalLocalAlignmentLib.comparison.trainings import Trainings
 from GlobalLocalAlignmentLib.config import Configuration, Domain, configuration, merge
 from GlobalLocalAlignmentLib.errors import InputError
@@ -54,15 +56,17 @@ def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configurati
     labels = [cohorts / "target" / "labels"]
     trainings = Trainings(tmp_path, settings, labels)
     for name, method in ALL_METHODS.items():
-        changed = trainings.settings(method)
-        assert changed.source.labelmaps == (labels if name == "supervised" else settings.source.labelmaps)
-        assert changed.target.labelmaps == []
+        found = trainings.settings(method)
+        assert found.source.labelmaps == (labels if name == "supervised" else settings.source.labelmaps)
+        assert found.target.labelmaps == []
 
 
 @pytest.mark.parametrize(
     ("name", "style_transfer", "feature", "output", "translator"),
     [
         ("no_adaptation", False, False, False, "ours"),
+        ("cyclegan", True, False, False, "cyclegan"),
+        ("cycada", True, True, False, "cycada"),
         ("style_transfer", True, False, False, "ours"),
         ("style_transfer_d1", True, True, False, "ours"),
         ("style_transfer_d2", True, False, True, "ours"),
@@ -72,7 +76,7 @@ def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configurati
         ("ours", True, True, True, "ours"),
     ],
 )
-def test_the_rows_are_those_of_table_three(
+def test_the_rows_are_those_of_the_tables(
     settings: Configuration,
     tmp_path: Path,
     name: str,
@@ -81,14 +85,15 @@ def test_the_rows_are_those_of_table_three(
     output: bool,
     translator: str,
 ):
-    changed = Trainings(tmp_path, settings, []).settings(ALL_METHODS[name])
-    parts = changed.segmentation
+    found = Trainings(tmp_path, settings, []).settings(ALL_METHODS[name])
+    parts = found.segmentation
     assert (parts.style_transfer, parts.feature_discriminator, parts.output_discriminator) == (
         style_transfer,
         feature,
         output,
     )
-    assert changed.synthesis.translator == translator
+    assert found.synthesis.translator == translator
+    assert parts.local_feature_mask is (name != "cycada")
 
 
 def test_a_network_that_is_lent_to_ours_is_not_taken_for_another_translator(settings: Configuration, tmp_path: Path):
@@ -96,6 +101,20 @@ def test_a_network_that_is_lent_to_ours_is_not_taken_for_another_translator(sett
     trainings = Trainings(tmp_path, lent, [])
     assert trainings.settings(ALL_METHODS["cyclegan_d1_d2"]).synthesis.model is None
     assert trainings.settings(ALL_METHODS["ours"]).synthesis.model == tmp_path / "ours"
+
+
+def test_a_translator_that_learns_from_labels_is_not_lent_to_the_other_direction(
+    settings: Configuration, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trainings = Trainings(tmp_path / "there", settings, [], Trainings(tmp_path / "back", settings, []))
+    model = trainings.opposite.model("cycada")
+    model.parent.mkdir(parents=True)
+    model.write_bytes((tiny_run / "model.safetensors").read_bytes())
+    original = read_card(model)
+    for name, lent in (("cycada", None), ("cyclegan", model)):
+        card = original.model_copy(update={"synthesis": changed(settings, ALL_METHODS[name]).synthesis})
+        monkeypatch.setattr("GlobalLocalAlignmentLib.comparison.trainings.read_card", lambda _, card=card: card)
+        assert trainings.settings(ALL_METHODS[name]).synthesis.model == lent
 
 
 def test_a_synthesis_network_of_other_settings_is_not_lent(

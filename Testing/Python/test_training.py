@@ -228,6 +228,26 @@ def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_p
     assert far > 0.65
 
 
+def test_d1_without_the_mask_aligns_features_and_is_no_part_of_the_model(tiny_settings: dict, tmp_path: Path):
+    changes = {"segmentation": {"style_transfer": False, "local_feature_mask": False, "average_decay": 0.5}}
+    model = train(tmp_path / "run", configuration(merge(tiny_settings, changes)))
+    assert read_card(model).networks == ["output_discriminator", "segmenter"]
+    values = [entry["values"] for entry in events(tmp_path / "run") if entry["event"] == "progress"]
+    assert "feature_discriminator" in values[-1] and "mask_mean" not in values[-1]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_features_of_the_target_are_scaled_by_the_mask_alone(masked: bool, tiny_settings: dict, tmp_path: Path):
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 40))
+    case = CaseSlices("a", images, np.zeros(images.shape, np.uint8), list(range(4)))
+    store = SliceStore.build(tmp_path / "store", [case], (32, 40), labelled=True)
+    settings = configuration(merge(tiny_settings, {"segmentation": {"local_feature_mask": masked}}))
+    context = RunContext(tmp_path, settings, make_fabric(torch.device("cpu"), "32"), EventLog(None))
+    stage = SegmentationStage(context, store, store)
+    plain = stage.segmenter(stage.target_batches.draw(0)[0]).logits
+    assert torch.allclose(stage._target_path(0, 1.0).logits, plain, atol=1e-5) is not masked
+
+
 def test_labels_are_found_in_the_files_where_none_are_configured(tiny_settings: dict, tmp_path: Path):
     settings = merge(tiny_settings, {"labels": [], "segmentation": {"style_transfer": False}})
     card = read_card(train(tmp_path / "run", configuration(settings)))

@@ -8,6 +8,8 @@ too, whose default is also that of the paper. The identity loss is off, as it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,14 +39,14 @@ class Generator(nn.Module):
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), *_normalized(width)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), *normalized(width)]
         for channels in (width, 2 * width):
-            layers += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), *_normalized(2 * channels)]
-        layers += [_ResidualBlock(4 * width) for _ in range(blocks)]
+            layers += [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), *normalized(2 * channels)]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         for channels in (4 * width, 2 * width):
             layers += [
                 nn.ConvTranspose2d(channels, channels // 2, 3, stride=2, padding=1, output_padding=1),
-                *_normalized(channels // 2),
+                *normalized(channels // 2),
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -54,13 +56,15 @@ class Generator(nn.Module):
         return self.layers(image)
 
 
-class _ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
+    """R: two 3x3 convolutions with reflected borders, added to their input."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            *_normalized(channels),
+            *normalized(channels),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
             nn.InstanceNorm2d(channels),
@@ -70,19 +74,31 @@ class _ResidualBlock(nn.Module):
         return features + self.layers(features)
 
 
-def _normalized(channels: int) -> list[nn.Module]:
+def normalized(channels: int) -> list[nn.Module]:
+    """Instance norm and ReLU, which follow every convolution but the last."""
     return [nn.InstanceNorm2d(channels), nn.ReLU()]
 
 
-class PatchDiscriminator(nn.Module):
-    """70 x 70 PatchGAN: C1w-C2w-C4w-C8w with 4x4 kernels, no norm in the first layer."""
+def residual_blocks(plane: Plane) -> int:
+    """Residual blocks of a generator for slices of a size."""
+    return 9 if min(plane.size) >= LARGE else 6
 
-    def __init__(self, width: int) -> None:
+
+class PatchDiscriminator(nn.Module):
+    """70 x 70 PatchGAN: C1w-C2w-C4w-C8w with 4x4 kernels, no norm in the first layer.
+
+    Args:
+        width: channels of the first convolution (64 in the paper).
+        channels: of what is judged.
+        judgements: numbers for each patch.
+    """
+
+    def __init__(self, width: int, channels: int = 1, judgements: int = 1) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*patch_layers(width), nn.Conv2d(8 * width, 1, 4, padding=1))
+        self.layers = nn.Sequential(*patch_layers(width, channels), nn.Conv2d(8 * width, judgements, 4, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 1, H, W) -> (N, 1, H/8 - 2, W/8 - 2), large for real."""
+        """(N, channels, H, W) -> (N, judgements, H/8 - 2, W/8 - 2), large for real."""
         return self.layers(image)
 
 
@@ -110,12 +126,12 @@ class CycleGanTranslator(_ByDomain):
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__([Generator(width, blocks) for _ in (SOURCE, TARGET)])
-        self.apply(_initialize)
+        self.apply(initialize)
 
     @classmethod
     def of_settings(cls, settings: Synthesis, plane: Plane) -> CycleGanTranslator:
         """Untrained network of the configured size."""
-        return cls(settings.width, 9 if min(plane.size) >= LARGE else 6)
+        return cls(settings.width, residual_blocks(plane))
 
     def forward(self, image: Tensor, domain: Tensor, to_domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) of any domain in the look of ``to_domain`` (N,)."""
@@ -125,7 +141,7 @@ class CycleGanTranslator(_ByDomain):
 class _Discriminators(_ByDomain):
     def __init__(self, width: int) -> None:
         super().__init__([PatchDiscriminator(width) for _ in (SOURCE, TARGET)])
-        self.apply(_initialize)
+        self.apply(initialize)
 
     def forward(self, image: Tensor, domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) judged as a member of domain (N,)."""
@@ -154,19 +170,34 @@ class CycleGanStage(TranslatorStage):
         self.pool = ImagePool(POOL_SIZE, seed)
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
+        return self.train_on(self.draw(iteration)[0], iteration)
+
+    def train_on(
+        self, images: Tensor, iteration: int, task: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, Tensor | float]:
+        """One step on slices (2 N, 1, H, W), source ones first.
+
+        Args:
+            images: the slices.
+            iteration: counted from 0.
+            task: further loss of the generators by what they make of the slices, in the same order.
+        """
         rate = self.learning_rate(iteration)
         self.set_rates(rate)
-        images, domain = self.draw(iteration)
+        domain = torch.arange(2, device=images.device).repeat_interleave(len(images) // 2)
         other = 1 - domain
 
         translated = self.network(images, domain, other)
         cycled = self.network(translated, other, domain)
         cycle = functional.l1_loss(cycled.float(), images)
         with frozen(self.discriminator):
-            adversarial = 2 * self._judge(translated, other, 1)
-            self.network_optimizer.zero_grad()
             # the losses of both directions are added, here as means over both
-            self.fabric.backward(adversarial + 2 * CYCLE_WEIGHT * cycle)
+            adversarial = 2 * self._judge(translated, other, 1)
+            loss = adversarial + 2 * CYCLE_WEIGHT * cycle
+            if task is not None:
+                loss = loss + task(translated)
+            self.network_optimizer.zero_grad()
+            self.fabric.backward(loss)
         self.network_optimizer.step()
 
         fakes = self.pool.exchange(translated.detach(), iteration)
@@ -186,7 +217,8 @@ class CycleGanStage(TranslatorStage):
         return adversarial_loss(self.discriminator(images, domain), label, "least_squares")
 
 
-def _initialize(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
+    """Weights of a convolution from N(0, 0.02); for ``apply``."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         nn.init.zeros_(module.bias)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import Plane, Synthesis
-from ..errors import InputError
 from ..slicestore import SliceStore
 from ..training.batches import frozen, mixed_seed
 from ..training.engine import RunContext
@@ -255,8 +254,7 @@ class StarGanV2Stage(TranslatorStage):
     def __init__(self, context: RunContext, source: SliceStore, target: SliceStore) -> None:
         configuration = context.configuration
         settings, seed = configuration.synthesis, configuration.training.seed
-        if context.fabric.world_size > 1:
-            raise InputError("synthesis.translator stargan_v2", "trains in one process", "call without torchrun")
+        context.refuse_several_processes("synthesis.translator stargan_v2")
         torch.manual_seed(seed)
         size = configuration.plane.size
         network = StarGanV2Translator.of_settings(settings, configuration.plane)

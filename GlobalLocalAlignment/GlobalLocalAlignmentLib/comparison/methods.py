@@ -1,4 +1,4 @@
-"""The rows of the tables: Table III, the bounds, and the printed polarity of the mask."""
+"""The rows of the tables: other methods (Tables I and II), Table III, the bounds, and the printed polarity."""
 
 from __future__ import annotations
 
@@ -33,10 +33,20 @@ def _parts(style_transfer: bool = True, d1: bool = True, d2: bool = True, **synt
     return {"segmentation": switches, **({"synthesis": synthesis} if synthesis else {})}
 
 
+def _joint(method: str) -> dict[str, Any]:
+    return {"segmentation": {"method": method, **_parts(False, False, False)["segmentation"]}}
+
+
+WITHOUT_MASK = {"segmentation": {"local_feature_mask": False}}
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(NO_ADAPTATION, "no adaptation", _parts(False, False, False)),
+        Method("cyclegan", "CycleGAN", _parts(d1=False, d2=False, translator="cyclegan")),
+        Method("synseg_net", "SynSeg-Net", _joint("synseg_net")),
+        Method("cycada", "CyCADA", merge(_parts(d2=False, translator="cycada"), WITHOUT_MASK)),
+        Method("sifa", "SIFA", _joint("sifa")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),
         Method("style_transfer_d2", "style transfer + D2", _parts(d1=False)),
@@ -48,7 +58,7 @@ METHODS: dict[str, Method] = {
         Method(SUPERVISED, "supervised on the target", _parts(False, False, False), on_target_labels=True),
     )
 }
-"""By name, in the order in which tables list them: Table III between its two bounds."""
+"""By name, in the order in which tables list them: other methods and Table III between the two bounds."""
 
 
 def method_title(name: str) -> str:

@@ -13,6 +13,7 @@ from ..config import Configuration, read_configuration
 from ..errors import InputError
 from ..training.events import Listener
 from ..training.run import CONFIGURATION_NAME, MODEL_NAME, SAME_MODALITY, train
+from ..translators import ONE_WAY
 from .methods import METHODS, NO_ADAPTATION, Method, changed
 
 NOT_OF_RESULTS = frozenset(
@@ -109,7 +110,8 @@ def _lends(model: Path, settings: Configuration) -> bool:
     wanted = settings.synthesis.model_copy(update={"model": None})
     domains = card.synthesis_domains or (SAME_MODALITY,)
     apart = not any(name.endswith(SAME_MODALITY) for name in domains)
-    return apart and card.synthesis == wanted and card.plane == settings.plane
+    both_ways = apart and wanted.translator not in ONE_WAY
+    return both_ways and card.synthesis == wanted and card.plane == settings.plane
 
 
 def _as_supervised(plain: Path, supervised: Path) -> Path:

@@ -9,12 +9,12 @@ SLOPE = 0.2
 """Negative slope of every leaky ReLU."""
 
 
-def patch_layers(width: int) -> list[nn.Module]:
-    """Four 4x4 convolutions from one channel to ``8 width``, the first three of stride two: what PatchGANs begin with.
+def patch_layers(width: int, channels: int = 1) -> list[nn.Module]:
+    """Four 4x4 convolutions from ``channels`` to ``8 width``, the first three of stride two: what PatchGANs begin with.
 
     The first one has no normalisation.
     """
-    layers: list[nn.Module] = [nn.Conv2d(1, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
     for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
         layers += [
             nn.Conv2d(inputs * width, outputs * width, 4, stride=stride, padding=1),

@@ -49,6 +49,11 @@ class RunContext:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
+    def refuse_several_processes(self, setting: str) -> None:
+        """Raise InputError in a distributed run, for a setting that trains in one process alone."""
+        if self.fabric.world_size > 1:
+            raise InputError(setting, "trains in one process", "call without torchrun")
+
     def should_stop(self) -> bool:
         """Whether the user asked for a clean stop; every process of a distributed run gets the same answer."""
         asked = self.stop_asked() or (self.folder / STOP_NAME).exists()

@@ -27,7 +27,7 @@ from ..translators import translator_stage
 from .engine import RunContext, Stage, run_stage
 from .events import EventLog, duration
 from .memory import PeakMemory, total_memory
-from .segmentation import SegmentationStage
+from .methods import segmentation_stage
 
 STAGE = "estimate"
 ITERATIONS, SECONDS = 40, 10.0
@@ -168,7 +168,7 @@ def estimate_training(configuration: Configuration, events: EventLog) -> Estimat
 
 def _measure(kind: Kind, context: RunContext, stores: list[SliceStore], on_share: Callable[[float], None]) -> float:
     """Iterations a second."""
-    stage: Stage = {"synthesis": translator_stage, "segmentation": SegmentationStage}[kind.section](context, *stores)
+    stage: Stage = {"synthesis": translator_stage, "segmentation": segmentation_stage}[kind.section](context, *stores)
     stopwatch = Stopwatch(on_share)
     context.events.listeners.append(stopwatch)
     with suppress(Enough):

@@ -31,7 +31,8 @@ from .displacement import displacement
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
 from .lock import LOCK_NAME, OWNER_NAME, RunLock
-from .segmentation import SegmentationNetworks, SegmentationStage, Validate
+from .methods import segmentation_stage
+from .segmentation import SegmentationNetworks, Validate
 from .slicewise import segmentation_panel
 from .translation import SOURCE, TARGET, translation_panel
 from .validation import slice_validation
@@ -216,7 +217,7 @@ class _Run:
             synthesis = self._synthesis(source, target)
             source = self._translated(synthesis, source)
         validate = self._validation(stores)
-        stage = SegmentationStage(self.context, source, target, validate)
+        stage = segmentation_stage(self.context, source, target, validate)
         run_stage(stage, self.context)
         self.context.fabric.barrier()
         if self.context.fabric.is_global_zero:

@@ -77,10 +77,10 @@ class SegmentationStage(Stage):
         self.average = WeightAverage(networks, settings.average_decay)
         self.average.network.to(self.fabric.device)
         # convolutions of the segmenter are memory-bound: channels last is faster on processors and on GPUs
-        segmenter = networks.segmenter.to(memory_format=torch.channels_last)
+        segmenter = self.trained(networks.segmenter.to(memory_format=torch.channels_last))
         self.networks = networks
         self.segmenter, self.segmenter_optimizer = self.fabric.setup(
-            segmenter, _segmenter_optimizer(segmenter, settings)
+            segmenter, segmenter_optimizer(segmenter, settings)
         )
         self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
         self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
@@ -95,6 +95,10 @@ class SegmentationStage(Stage):
         self.symptoms = segmentation_symptoms(settings)
         by_scores = context.configuration.training.model_selection == "paper"
         self.best = BestNetworks(context.checkpoints) if by_scores else None
+
+    def trained(self, segmenter: DeepLabSegmenter) -> nn.Module:
+        """What the optimiser of the segmenter trains: the segmenter alone, but for comparators that add to it."""
+        return segmenter
 
     def _discriminator(self, network: nn.Module | None) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
         if network is None:
@@ -111,14 +115,14 @@ class SegmentationStage(Stage):
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
         settings = self.settings
-        decay = (1 - iteration / self.iterations) ** settings.decay_power
+        decay = self.decay(iteration)
         strength = self._alignment_strength(iteration)
         self.aligned = aligned = self.adversarial and iteration >= settings.warm_up
         values: dict[str, Tensor | float] = {"learning_rate": settings.learning_rate * decay}
 
         set_learning_rate(self.segmenter_optimizer, settings.learning_rate * decay)
         images, labels = self.source_batches.draw(iteration)
-        with self._running_statistics(kept=aligned and settings.target_statistics):
+        with self.running_statistics(kept=aligned and settings.target_statistics):
             source = self.segmenter(images.contiguous(memory_format=torch.channels_last))
         cross_entropy, dice = segmentation_loss(source.logits, labels)
         values |= {"cross_entropy": cross_entropy, "dice": dice}
@@ -134,6 +138,10 @@ class SegmentationStage(Stage):
         self.average.update(self.networks, iteration)
         return values
 
+    def decay(self, iteration: int) -> float:
+        """Share of the learning rates in an iteration, polynomial."""
+        return (1 - iteration / self.iterations) ** self.settings.decay_power
+
     def _alignment_strength(self, iteration: int) -> float:
         """0 while warming up, then rising in a line to 1."""
         since = iteration + 1 - self.settings.warm_up
@@ -145,15 +153,18 @@ class SegmentationStage(Stage):
         if self.feature_discriminator is None:
             return self.segmenter(images)
         with frozen(self.feature_discriminator):
-            return self.segmenter(images, self.feature_discriminator, strength, self.settings.detach_mask)
+            applied = strength if self.settings.local_feature_mask else 0.0
+            return self.segmenter(images, self.feature_discriminator, applied, self.settings.detach_mask)
 
     def _alignment_loss(self, target: Any, values: dict[str, Tensor | float]) -> Tensor:
         """How far target features and predictions are from being taken for source ones, weighted."""
         settings, loss = self.settings, torch.zeros((), device=self.fabric.device)
         if self.feature_discriminator is not None:
             feature = adversarial_loss(target.judgement, self.source_label, settings.adversarial)
-            mask = target.mask.float()
-            values |= {"feature_adversarial": feature, "mask_mean": mask.mean(), "mask_deviation": mask.std()}
+            values["feature_adversarial"] = feature
+            if settings.local_feature_mask:
+                mask = target.mask.float()
+                values |= {"mask_mean": mask.mean(), "mask_deviation": mask.std()}
             loss = loss + settings.feature_weight * feature
         if self.output_discriminator is not None:
             with frozen(self.output_discriminator):
@@ -191,7 +202,7 @@ class SegmentationStage(Stage):
         return values
 
     @contextmanager
-    def _running_statistics(self, kept: bool) -> Iterator[None]:
+    def running_statistics(self, kept: bool) -> Iterator[None]:
         """Batch norm within normalises by the batch; with ``kept`` it leaves its running statistics as they are.
 
         Prediction always takes the target path, so its statistics are the ones worth having.
@@ -224,25 +235,38 @@ class SegmentationStage(Stage):
             with_mask: whether target slices are looked at through the mask.
         """
         networks = copy.deepcopy(self.average.network)
+        if not self.settings.local_feature_mask:
+            # D1 was there for the training alone
+            networks.feature_discriminator = None
         if self.settings.average_decay == 0:
             return networks
-        of_target = self.adversarial and self.settings.target_statistics
-        store, discriminator = (self.target, networks.feature_discriminator) if of_target else (self.source, None)
+        discriminator = networks.feature_discriminator if self._statistics_of_target and with_mask else None
         layers = [module for module in networks.segmenter.modules() if isinstance(module, nn.BatchNorm2d)]
-        discriminator = discriminator if with_mask else None
         for layer in layers:
             layer.reset_running_stats()
             # the plain mean over batches instead of a moving one
             layer.momentum = None
             layer.train()
+        for images in self.statistics_slices(batches):
+            with self.fabric.autocast():
+                networks.segmenter(images, discriminator)
+        return networks.eval()
+
+    @property
+    def _statistics_of_target(self) -> bool:
+        return self.adversarial and self.settings.target_statistics
+
+    def statistics_slices(self, batches: int | None) -> Iterator[Tensor]:
+        """Batches (N, 1, H, W) of what the running statistics are of, without augmentation; all where not limited."""
+        return self.plain_slices(self.target if self._statistics_of_target else self.source, batches)
+
+    def plain_slices(self, store: SliceStore, batches: int | None) -> Iterator[Tensor]:
+        """Batches (N, 1, H, W) of a store without augmentation, each slice once at most."""
         order = np.random.default_rng(0).permutation(len(store))
         size = min(2 * self.settings.batch_size, len(order))
-        starts = range(0, len(order) - size + 1, size)
-        for start in starts[:batches]:
-            images = torch.from_numpy(store.images[np.sort(order[start : start + size])].astype(np.float32))[:, None]
-            with self.fabric.autocast():
-                networks.segmenter(images.to(self.fabric.device), discriminator)
-        return networks.eval()
+        for start in range(0, len(order) - size + 1, size)[:batches]:
+            images = store.images[np.sort(order[start : start + size])].astype(np.float32)
+            yield torch.from_numpy(images)[:, None].to(self.fabric.device)
 
     def selected(self) -> SegmentationNetworks:
         """The networks that the training ends with: the last ones, or the best ones where scores select the model."""
@@ -286,15 +310,23 @@ class SegmentationStage(Stage):
         return scores
 
     def preview(self, path: Path) -> None:
-        networks, count = self._so_far(), len(self.target)
-        indices = [round((index + 0.5) * count / 4 - 0.5) for index in range(4)]
-        images = self.target.images[indices].astype(np.float32)
-        classes, mask = segment_slices(networks, images, self.fabric)
-        columns = {"image": images, **({} if mask is None else {"mask": mask}), "prediction": classes}
-        save_preview(path, columns, colors=self.colors)
+        save_preview(path, self.pictures(), colors=self.colors)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Columns of a preview, each (n, rows, columns)."""
+        images = shown_slices(self.target)
+        classes, mask = segment_slices(self._so_far(), images, self.fabric)
+        return {"image": images, **({} if mask is None else {"mask": mask}), "prediction": classes}
 
 
-def _segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
+def shown_slices(store: SliceStore, count: int = 4) -> np.ndarray:
+    """Slices (count, rows, columns) evenly spread over a store."""
+    indices = [round((index + 0.5) * len(store) / count - 0.5) for index in range(count)]
+    return store.images[indices].astype(np.float32)
+
+
+def segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
+    """Optimiser of a segmenter, as configured."""
     options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(segmenter.parameters(), **options)
