@@ -151,10 +151,11 @@ def test_slicer_takes_it_for_a_scene_of_its_own(demo: Path):
 def test_the_command_demo_writes_it(demo: Path, monkeypatch, capsys):
     from GlobalLocalAlignmentLib import cli
     from GlobalLocalAlignmentLib import demo as whole_job
+    from GlobalLocalAlignmentLib.commands import training
 
     (demo / "scene.mrb").unlink()
     monkeypatch.setattr(whole_job, "run_demo", lambda output, *rest: ({}, output / "report.html"))
-    monkeypatch.setattr(cli, "print_scores", lambda *rest: None)
+    monkeypatch.setattr(training, "print_scores", lambda *rest: None)
     assert cli.run(["demo", "--output", str(demo)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"scene   {demo / 'scene.mrb'}"
     assert (demo / "scene.mrb").is_file()

@@ -1,0 +1,108 @@
+"""Commands that apply a model and judge what it gives: predict, synthesize, evaluate, inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from .options import BatchOption, CaseOption, DeviceOption, InputOption, ModelOption, OutputOption, PrecisionOption
+from .screen import case_progress, console, errors, events_of, print_scores, progress_display
+
+
+def predict(
+    model: ModelOption,
+    input_: InputOption,
+    output: OutputOption,
+    case: CaseOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    feature_mask: Annotated[bool, typer.Option("--feature-mask", help="Also the local feature mask.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also one volume a structure.")] = False,
+    synthesized: Annotated[bool, typer.Option("--synthesized", help="Also the input in source style.")] = False,
+    largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
+    batch_size: BatchOption = 16,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Segment volumes: x.nii.gz -> x_segmentation.nii.gz in the geometry of x."""
+    from ..batch import choose_cases, predict_files
+    from ..prediction import Outputs
+
+    cases = choose_cases(input_, case)
+    predictor = _predictor(model, device, precision, batch_size, largest_component)
+    with progress_display() as display:
+        predict_files(predictor, cases, output, Outputs(feature_mask, probabilities, synthesized), events_of(display))
+    console.print(f"{len(cases)} segmented into {output}", markup=False)
+
+
+def synthesize(
+    model: ModelOption,
+    input_: InputOption,
+    output: OutputOption,
+    to: Annotated[str, typer.Option(help="Style of the result: source or target.")],
+    case: CaseOption = [],  # noqa: B006
+    batch_size: BatchOption = 16,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Write volumes of one domain in the style of the other."""
+    from ..batch import choose_cases, synthesize_files
+
+    if to not in ("source", "target"):
+        raise InputError(f"--to {to}", "is not a domain", "choose source or target")
+    cases = choose_cases(input_, case)
+    predictor = _predictor(model, device, precision, batch_size, False)
+    with progress_display() as display:
+        synthesize_files(predictor, cases, output, to, events_of(display))
+    console.print(f"{len(cases)} written into {output}", markup=False)
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="Folder with label maps that were predicted.")],
+    references: Annotated[Path, typer.Option(help="Folder with label maps that are true.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file for the scores.")],
+    model: Annotated[Path | None, typer.Option("--model", "-m", help="Model that names the labels.")] = None,
+) -> None:
+    """Dice, ASD (two definitions, voxel and mm) and HD95 of each case and structure."""
+    from ..bundle import read_card
+    from ..errors import InputErrors
+    from ..evaluation import evaluate_folders, references_left_out, summarize, write_scores
+
+    names = read_card(model).names if model is not None else None
+    with progress_display() as display:
+        scores, failures = evaluate_folders(predictions, references, names, case_progress(display))
+    if scores:
+        write_scores(scores, output)
+        print_scores({"": scores}, summarize)
+        console.print(f"scores  {output}", markup=False)
+        left_out = references_left_out(predictions, references)
+        if left_out:
+            errors.print(
+                f"warning: {len(left_out)} references have no prediction and no score: {', '.join(left_out)}",
+                markup=False,
+                soft_wrap=True,
+                style="yellow",
+            )
+    if failures:
+        raise InputErrors(failures)
+
+
+def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> None:
+    """Show the model card: labels, preprocessing, training data, scores, versions."""
+    import yaml
+
+    from ..bundle import read_card
+
+    console.print(yaml.safe_dump(read_card(file).model_dump(mode="json"), sort_keys=False).rstrip(), markup=False)
+
+
+def _predictor(model: Path, device: str, precision: str, batch_size: int, largest_component: bool):
+    from ..bundle import load_bundle
+    from ..devices import resolve_device, resolve_precision
+    from ..prediction import Predictor
+
+    if precision not in ("auto", "32", "bf16"):
+        raise InputError(f"--precision {precision}", "is not known", "choose auto, 32 or bf16")
+    chosen = resolve_device(device)
+    return Predictor(load_bundle(model), chosen, resolve_precision(precision, chosen), batch_size, largest_component)
