@@ -34,7 +34,8 @@ def stageName(stage: str) -> str:
 def statusText(run: TrainingRun) -> str:
     """What a run does, and what went wrong with it."""
     text = _statusText(run)
-    return "\n".join([text, *(problem for problem in run.problems if problem not in text)])
+    warnings = [_("Warning: {text}").format(text=warning) for warning in run.state.warnings]
+    return "\n".join([text, *(problem for problem in run.problems if problem not in text), *warnings])
 
 
 def _statusText(run: TrainingRun) -> str:
@@ -55,7 +56,7 @@ def _statusText(run: TrainingRun) -> str:
             where = _("{where}, {time} left in this stage").format(where=where, time=duration(state.secondsLeft))
         if state.rate:
             where = _("{where}, {rate:.2f} a second").format(where=where, rate=state.rate)
-        return where + (f"\n{state.message}" if state.message else "")
+        return where
     said = {
         "finished": _("Finished: {folder} has the model.").format(folder=run.folder.name),
         "stopped": _("Stopped at {where}. It can be resumed.").format(where=where),

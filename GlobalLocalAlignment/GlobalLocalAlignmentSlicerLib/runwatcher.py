@@ -30,7 +30,8 @@ class RunState:
         rate: iterations a second.
         secondsLeft: in this stage.
         device: what the training runs on.
-        message: last warning or error.
+        message: why it failed.
+        warnings: what else was said to be wrong, each once.
         curves: by stage and name, (iteration, value) in rising order.
         previews: newest picture of each stage.
         newer: the run was written by a newer version, whose events may mean something else.
@@ -44,6 +45,7 @@ class RunState:
     secondsLeft: float | None = None
     device: str = ""
     message: str = ""
+    warnings: list[str] = field(default_factory=list)
     curves: dict[str, dict[str, Curve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     previews: dict[str, Path] = field(default_factory=dict)
     newer: bool = False
@@ -112,8 +114,10 @@ class RunWatcher:
             self._extend(event, "Dice ")
         elif kind == "preview":
             self._preview(event)
-        elif kind in ("warning", "failed"):
+        elif kind == "failed":
             state.message = str(event.get("message", ""))
+        elif kind == "warning" and str(event.get("message", "")) not in state.warnings:
+            state.warnings.append(str(event.get("message", "")))
         if kind in ("failed", "stopped"):
             state.status = kind
         elif kind == "run_finished":

@@ -31,7 +31,7 @@ def test_a_finished_run_is_read_from_its_folder_alone(tiny_run: Path):
     state = watcher.state
     assert state.status == "finished" and not state.newer
     # a translator of six iterations moves everything, and the run says so
-    assert "translation has moved" in state.message
+    assert any("translation has moved" in warning for warning in state.warnings)
     assert [state.curves["segmentation"]["dice"][place][0] for place in (0, -1)] == [2, 8]
     assert state.curves["synthesis"]["cycle"][-1][0] == 6
     assert state.previews.keys() == {"synthesis", "segmentation"}
@@ -57,6 +57,15 @@ def test_a_run_is_followed_while_it_grows(tmp_path: Path):
     tell(tmp_path, {"event": "run_started", "device": "cpu"}, {"event": "failed", "message": "disk full"})
     watcher.poll()
     assert (state.status, state.message) == ("failed", "disk full")
+
+
+def test_each_warning_is_kept_once_whatever_comes_after_it(tmp_path: Path):
+    watcher = RunWatcher(tmp_path)
+    warnings = [{"event": "warning", "message": text} for text in ("D1 has won", "the mask is flat", "D1 has won")]
+    tell(tmp_path, {"event": "run_started"}, *warnings, {"event": "run_finished"})
+    watcher.poll()
+    assert watcher.state.status == "finished"
+    assert watcher.state.warnings == ["D1 has won", "the mask is flat"]
 
 
 def test_iterations_that_are_done_again_replace_their_first_values(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -137,3 +138,15 @@ def test_a_run_may_have_a_long_name_with_any_letters(cases_on_disk, slicer_host,
     start(panel, slicer_host)
     wait_for_the_end(panel, slicer_host)
     assert panel.logic.run.status == "finished", panel.ui.logText.toPlainText()
+
+
+def test_what_a_run_warned_of_is_still_said_when_it_has_finished(panel, slicer_host, tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps({"preset": "phantom"}))
+    (tmp_path / "model.safetensors").touch()
+    events = [{"event": "run_started"}, {"event": "warning", "message": "D1 has won: lower its rate"}]
+    events.append({"event": "run_finished"})
+    lines = [json.dumps({"schema": 1, "stage": "segmentation", **event}) for event in events]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
+    panel.logic.open(tmp_path)
+    slicer_host.wait_until(lambda: panel.logic.run.status == "finished", PATIENCE)
+    assert panel.ui.statusLabel.text.splitlines()[1:] == ["Warning: D1 has won: lower its rate"]
