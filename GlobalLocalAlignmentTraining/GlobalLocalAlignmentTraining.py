@@ -246,9 +246,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def onFolderChosen(self, index: int) -> None:
         item = self.ui.folderComboBox.itemData(index)
         wanted = volumesOfFolder(int(item)) if item else []
-        for node in self.ui.volumesSelector.nodes() if wanted else ():
-            checked = qt.Qt.Checked if node in wanted else qt.Qt.Unchecked
-            self.ui.volumesSelector.setCheckState(node, checked)
+        selector = self.ui.volumesSelector
+        for node in (*selector.checkedNodes(), *selector.uncheckedNodes()) if wanted else ():
+            selector.setCheckState(node, qt.Qt.Checked if node in wanted else qt.Qt.Unchecked)
 
     def role(self) -> str:
         """Role that is chosen for what is added next."""
