@@ -136,7 +136,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             (ui.addVolumesButton, self.onAddVolumes),
             (ui.addFolderButton, self.onAddFolder),
             (ui.removeCasesButton, self.onRemoveCases),
-            (ui.checkAgainButton, self.logic.lookAtAll),
+            (ui.checkAgainButton, self.onCheckAgain),
             (ui.estimateButton, self.onEstimate),
             (ui.startButton, self.onStart),
             (ui.resumeButton, self.onResume),
@@ -288,6 +288,11 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     def onRemoveCases(self) -> None:
         self.logic.removeCases(self.casesTable.selected())
+
+    def onCheckAgain(self) -> None:
+        # labels may have come into the scene since
+        self.casesTable.refill()
+        self.logic.lookAtAll()
 
     def onCasesChanged(self) -> None:
         self.keepCases()

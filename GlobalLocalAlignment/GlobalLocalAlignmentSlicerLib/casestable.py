@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .scenecases import labelsFor
+from .scenecases import labelsFor, otherLabels
 from .trainingcases import LABELLED, SOURCE, TARGET, TrainingCase
 
 ROLE, NAME, LABELS, STATE = range(4)
@@ -53,6 +53,10 @@ class CasesTable:
             for column in (ROLE, NAME, LABELS):
                 self.widget.resizeColumnToContents(column)
 
+    def refill(self) -> None:
+        """Let the next ``show`` make all rows anew, with the labels that are in the scene by then."""
+        self._cases = []
+
     def selected(self) -> list[TrainingCase]:
         """Cases of the rows that are selected."""
         rows = {index.row() for index in self.widget.selectionModel().selectedRows()}
@@ -70,7 +74,7 @@ class CasesTable:
             return
         chooser = qt.QComboBox()
         node = slicer.mrmlScene.GetNodeByID(case.volumeId)
-        for candidate in labelsFor(node) if node is not None else []:
+        for candidate in (*labelsFor(node), *otherLabels(node)) if node is not None else ():
             chooser.addItem(candidate.GetName(), candidate.GetID())
         chooser.setCurrentIndex(chooser.findData(case.labelsId) if case.labelsId else -1)
 

@@ -82,6 +82,18 @@ def labelsFor(volumeNode: Any) -> list[Any]:
     return own + maps + near
 
 
+def otherLabels(volumeNode: Any) -> list[Any]:
+    """All other segmentations and labelmaps of the scene: nothing says whose they are, so the user does.
+
+    A segmentation that was loaded from a file is one of them, and a labelmap of another grid.
+    """
+    import slicer
+
+    likely = labelsFor(volumeNode)
+    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not _isOurs(node)]
+    return [node for node in (*segmentations, *slicer.util.getNodesByClass(LABELMAP_CLASS)) if node not in likely]
+
+
 def _isOurs(segmentationNode: Any) -> bool:
     """Whether a segmentation holds nothing of the user's, but results."""
     holds = segmentationNode.GetSegmentation().GetNumberOfSegments() > 0

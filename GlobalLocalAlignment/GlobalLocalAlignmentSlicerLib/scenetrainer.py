@@ -59,8 +59,7 @@ class SceneTrainer:
         """Add volumes of the scene and look at them; returns the names of those that were in the table already."""
         known = []
         for node in nodes:
-            labels = labelsFor(node)[:1] if role in LABELLED else []
-            case = TrainingCase(role, node.GetName(), node.GetID(), labels[0].GetID() if labels else "")
+            case = TrainingCase(role, node.GetName(), node.GetID(), _likeliestLabels(node, role))
             if not self.cases.add(case):
                 known.append(node.GetName())
         self._casesChanged()
@@ -111,10 +110,11 @@ class SceneTrainer:
         self._lookOn()
 
     def lookAtAll(self) -> None:
-        """Look at all cases of the scene again."""
+        """Look at all cases of the scene again, and for labels where a case has none."""
         for case in self.cases.cases:
             if case.folder is None:
                 case.checked = False
+                case.labelsId = case.labelsId or _likeliestLabels(_node(case.volumeId), case.role)
         self._casesChanged()
         self._lookOn()
 
@@ -334,3 +334,9 @@ class SceneTrainer:
 
 def _node(identifier: str) -> Any | None:
     return slicer.mrmlScene.GetNodeByID(identifier)
+
+
+def _likeliestLabels(volumeNode: Any | None, role: str) -> str:
+    """ID of the labels that a case begins with, empty where it needs none or nothing says which are its own."""
+    labels = labelsFor(volumeNode)[:1] if volumeNode is not None and role in LABELLED else []
+    return labels[0].GetID() if labels else ""

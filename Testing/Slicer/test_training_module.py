@@ -78,6 +78,13 @@ def add_cohorts(panel) -> tuple[list, list]:
     return sources, targets
 
 
+def choose_labels(panel, row: int, labels) -> None:
+    """Choose labels in a row of the table as a user does, and wait until the case was looked at."""
+    chooser = panel.ui.casesTable.cellWidget(row, 2)
+    chooser.setCurrentIndex(chooser.findText(labels.GetName()))
+    panel.logic.finishLooking()
+
+
 def start(panel, slicer_host) -> None:
     """Click on Start and wait until the training is under way."""
     panel.ui.startButton.click()
@@ -163,8 +170,7 @@ def test_each_row_says_what_is_wrong_with_it(panel):
     matrix = slicer.util.vtkMatrixFromArray(np.diag([1.0, 1, 1, 1]))
     far = slicer.util.addVolumeFromArray(labels.astype(np.uint8), matrix, "far", "vtkMRMLLabelMapVolumeNode")
     add(panel, "source", good, bare, partial, elsewhere)
-    panel.logic.cases.cases[3].labelsId = far.GetID()
-    panel.logic.look(panel.logic.cases.cases[3])
+    choose_labels(panel, 3, far)
     add(panel, "target", constant, hole)
     told = states(panel)
     assert told[0].startswith("good; liver")
@@ -175,6 +181,30 @@ def test_each_row_says_what_is_wrong_with_it(panel):
     assert "not numbers" in told[5]
     assert panel.ui.startButton.toolTip.startswith("bare: has no segmentation")
     assert "3 more have problems" in panel.ui.startButton.toolTip
+
+
+def test_labels_that_nothing_connects_with_a_volume_are_offered_and_not_chosen(panel):
+    """As after loading an image and a segmentation from two files."""
+    node, labels = add_phantom("MR", "MR", 1)
+    segmentation = draw(node, labels, PHANTOM_LABELS["abdomen"])
+    segmentation.SetNodeReferenceID(segmentation.GetReferenceImageGeometryReferenceRole(), None)
+    add(panel, "source", node)
+    assert "choose one" in states(panel)[0]
+    choose_labels(panel, 0, segmentation)
+    assert states(panel) == ["good; liver, right kidney, left kidney, spleen"]
+
+
+def test_labels_that_come_after_their_volume_are_found_when_it_is_checked_again(panel):
+    first, labels = add_phantom("first", "MR", 1)
+    second, _ = add_phantom("second", "MR", 2)
+    add(panel, "source", first, second)
+    draw(first, labels, PHANTOM_LABELS["abdomen"])
+    panel.ui.checkAgainButton.click()
+    panel.logic.finishLooking()
+    told = states(panel)
+    assert told[0].startswith("good; liver") and "choose one" in told[1]
+    assert panel.ui.casesTable.cellWidget(0, 2).currentText == "first drawn"
+    assert panel.ui.casesTable.cellWidget(1, 2).findText("first drawn") == 0
 
 
 def test_a_labelmap_is_found_by_its_grid_and_named_by_its_colours(panel):
