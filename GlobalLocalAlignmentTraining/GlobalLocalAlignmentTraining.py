@@ -118,7 +118,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             (slicer.mrmlScene.EndBatchProcessEvent, self.onSceneBatchEnd),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
-        self._closeGuard = CloseGuard(lambda: self.logic.trainsHere, self.logic.stop)
+        self._closeGuard = CloseGuard(
+            lambda: self.logic.trainsHere, lambda: not self.logic.writing, self.logic.stopAtTheEnd
+        )
         self._closeGuard.guard(slicer.util.mainWindow())
         self._takeOverTimer = qt.QTimer()
         self._takeOverTimer.setSingleShot(True)
@@ -421,9 +423,15 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             self.ui.startButton.toolTip = _("Stop after this iteration; the run can be resumed.")
         else:
             self.ui.startButton.text = _("Start")
+            if self._wasBusy:
+                self.suggestNextName()
             self.updateStart()
+        self._wasBusy = self.logic.busy
 
     def onShowChart(self) -> None:
+        if self.logic.run is not None:
+            # a scene that was closed took the curves along
+            self.logic.curves.update(self.logic.run.state)
         chart = self.logic.curves.chart(self.ui.chartComboBox.itemData(self.ui.chartComboBox.currentIndex))
         if chart is None:
             self.ui.statusLabel.text = _("There is nothing to draw yet.")

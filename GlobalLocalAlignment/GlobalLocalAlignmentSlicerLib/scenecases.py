@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from . import results
+from .steps import Beside
 from .structures import COLORS, Found
 from .terms import foundTerm
-from .trainingcases import LABELLED, TrainingCase
+from .trainingcases import LABELLED, CaseTable, TrainingCase
 from .volumefiles import ijkToRas
 
 SEGMENTATION_CLASS, LABELMAP_CLASS = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
@@ -82,6 +84,12 @@ def labelsFor(volumeNode: Any) -> list[Any]:
     return own + maps + near
 
 
+def likeliestLabels(volumeNode: Any | None, role: str) -> str:
+    """ID of the labels that a case begins with, empty where it needs none or nothing says which are its own."""
+    labels = labelsFor(volumeNode)[:1] if volumeNode is not None and role in LABELLED else []
+    return labels[0].GetID() if labels else ""
+
+
 def otherLabels(volumeNode: Any) -> list[Any]:
     """All other segmentations and labelmaps of the scene: nothing says whose they are, so the user does.
 
@@ -125,6 +133,34 @@ class Voxels:
     low: float
     high: float
     structures: list[tuple[Found, bool]]
+
+
+def lookSteps(table: CaseTable, onChanged: Callable[[], None]) -> Generator[None, None, None]:
+    """Look at all cases of the scene that nobody has looked at yet, one after the other; voxels are read beside it.
+
+    A case that cannot be looked at, for want of memory perhaps, says so, and the next one is looked at.
+
+    Args:
+        table: more cases may come into it meanwhile.
+        onChanged: called after each case.
+    """
+    while waiting := [case for case in table.cases if not case.checked and case.folder is None]:
+        case = waiting[0]
+        labelsId = case.labelsId
+        try:
+            read = startCheck(case)
+            if read is not None:
+                reading = Beside(read)
+                while not reading.done:
+                    yield
+                finishCheck(case, reading.result())
+        except Exception as error:
+            logging.exception("%s cannot be looked at", case.name)
+            case.problem = _("cannot be looked at: {reason}").format(reason=str(error) or type(error).__name__)
+        # other labels may have been chosen meanwhile
+        case.checked = case.labelsId == labelsId
+        onChanged()
+        yield
 
 
 def startCheck(case: TrainingCase) -> Callable[[], Voxels] | None:
