@@ -84,6 +84,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self._closeGuard = None
         self._deviceFinder = DeviceFinder()
         self._takeOverTimer = None
+        self._wasBusy = self._connecting = False
+        self._preset = ""
+        self._suggestion = ("", "")
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -205,10 +208,18 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # fills the list of presets anew, which is no choice of the user's
+            self._connecting = True
+            try:
+                self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            finally:
+                self._connecting = False
             self.onPresetChanged(parameterNode.preset)
 
     def onPresetChanged(self, preset: str) -> None:
+        if self._connecting or preset == self._preset:
+            return
+        self._preset = preset
         self.ui.presetLabel.text = presets().get(preset, "")
         self.ui.estimateLabel.text = ""
         self.suggestName()
@@ -227,14 +238,26 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.suggestName()
 
     def suggestName(self) -> None:
-        """A name for the next run that no folder has yet."""
-        base = f"{time.strftime('%Y-%m-%d')}_{self.ui.presetComboBox.currentText}"
+        """Suggest a name for the next run, unless the user has given it one."""
+        if self.ui.runNameEdit.text.strip() in ("", self._suggestion[1]):
+            self._suggest(f"{time.strftime('%Y-%m-%d')}_{self.ui.presetComboBox.currentText}")
+        self.updateStart()
+
+    def suggestNextName(self) -> None:
+        """Number the name where a run has it by now, so that the next one can start."""
+        base, suggested = self._suggestion
+        name = self.ui.runNameEdit.text.strip()
+        if name and (Path(self.ui.runsButton.directory) / name).exists():
+            self._suggest(base if name == suggested else name)
+
+    def _suggest(self, base: str) -> None:
+        """Fill in a name that no folder has yet."""
         name, number = base, 1
         while (Path(self.ui.runsButton.directory) / name).exists():
             number += 1
             name = f"{base}_{number}"
+        self._suggestion = (base, name)
         self.ui.runNameEdit.text = name
-        self.updateStart()
 
     # cases
 
