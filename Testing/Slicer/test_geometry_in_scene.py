@@ -18,7 +18,7 @@ TILT = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
 DIRECTIONS = {
     "axial": np.diag([-1.0, -1.0, 1.0]),
     "oblique": TILT @ np.diag([-1.0, -1.0, 1.0]),
-    "left-handed": np.diag([1.0, -1.0, 1.0]) @ np.diag([-1.0, 1.0, -1.0]) @ np.diag([1.0, 1.0, -1.0]),
+    "left-handed": np.diag([1.0, -1.0, 1.0]),
     "sagittal": np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
 }
 CARD = ModelCard(
@@ -125,6 +125,10 @@ def test_volumes_that_cannot_be_handed_on_are_named(tmp_path: Path):
         refuseOtherGrid(np.zeros((2, 3, 4), np.uint8), node)
     with pytest.raises(VolumeFileError, match="missing.nrrd cannot be read"):
         readArray(tmp_path / "missing.nrrd")
+
+
+def test_one_of_the_grids_is_left_handed():
+    assert [name for name, directions in DIRECTIONS.items() if np.linalg.det(directions) < 0] == ["left-handed"]
 
 
 def test_the_plane_of_a_volume_is_that_of_its_thick_axis():
