@@ -362,13 +362,31 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         sliceviews.showVolumeAndMask(parameters.shownVolume, parameters.maskOpacity if parameters.maskShown else 0.0)
 
     def onCompare(self) -> None:
-        self.logic.compare(self._parameterNode.shownVolume)
+        volume = self._parameterNode.shownVolume
+        plane = self._card.orientation if self._card is not None else ""
+        sliceviews.compare(volume, results.findResult(volume, results.SYNTHESIZED), plane)
 
     def onExport(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
-            volume = self._parameterNode.shownVolume
-            node = self.logic.exportLabelmap(volume, self.segmentationOf(volume))
-            self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
+        volume = self._parameterNode.shownVolume
+        self.ui.exportButton.enabled = False
+        self._exporting = Steps(self._exportSteps(volume, self.segmentationOf(volume)))
+
+    def _exportSteps(self, volume, segmentation):
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
+                try:
+                    node = yield from results.exportLabelmap(volume, segmentation)
+                    text = _("{name} is in the scene.").format(name=node.GetName())
+                except VolumeFileError as error:
+                    text = str(error)
+        finally:
+            self._exporting = None
+        self.ui.statusLabel.text = text
+        self.updateResults()
+
+    def _stopExport(self) -> None:
+        if self._exporting is not None:
+            self._exporting.cancel()
 
 
 def isModel(path: str) -> bool:
@@ -386,24 +404,6 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
 
     def getParameterNode(self):
         return GlobalLocalAlignmentParameterNode(super().getParameterNode())
-
-    def compare(self, volumeNode) -> None:
-        """Show a volume and its counterpart in source style in two views, which move together."""
-        other = results.findResult(volumeNode, results.SYNTHESIZED)
-        manager = slicer.app.layoutManager()
-        if manager is None or other is None:
-            return
-        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
-        for name, node in (("Red", volumeNode), ("Yellow", other)):
-            composite = manager.sliceWidget(name).mrmlSliceCompositeNode()
-            composite.SetBackgroundVolumeID(node.GetID())
-            composite.SetForegroundVolumeID(None)
-            composite.SetLinkedControl(True)
-            manager.sliceWidget(name).mrmlSliceNode().SetOrientation("Axial")
-
-    def exportLabelmap(self, volumeNode, segmentationNode):
-        """Labelmap volume with the label values of the model, made from the segmentation of a volume."""
-        return results.exportLabelmap(volumeNode, segmentationNode)
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):
