@@ -16,9 +16,12 @@ from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.scenecases import isImage
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
+from GlobalLocalAlignmentSlicerLib.steps import Steps
 from GlobalLocalAlignmentSlicerLib.suitability import concerns
+from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -219,8 +222,12 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.updateApply()
 
     def volumes(self) -> list:
-        """Checked volumes, without results of this module."""
-        return [node for node in self.ui.volumesSelector.checkedNodes() if not results.isResult(node)]
+        """Checked volumes that are images, which results of this module are not."""
+        return [node for node in self.ui.volumesSelector.checkedNodes() if isImage(node)]
+
+    def leftOut(self) -> list[str]:
+        """Names of checked volumes that are not segmented."""
+        return [node.GetName() for node in self.ui.volumesSelector.checkedNodes() if not isImage(node)]
 
     def updateApply(self) -> None:
         """Say whether Apply can be pressed, and why not."""
