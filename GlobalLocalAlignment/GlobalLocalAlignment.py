@@ -94,6 +94,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._deviceFinder = DeviceFinder()
         self._devices: Devices | None = None
         self._shown: tuple = (None, True, 0.0)
+        self._exporting: Steps | None = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -143,6 +144,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             widget.removeEventFilter(drops)
         self._drops = []
         self._deviceFinder.close()
+        self._stopExport()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -157,6 +159,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
+        self._stopExport()
         self.logic.close()
         self.setParameterNode(None)
 
@@ -240,6 +243,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.featureMaskCheckBox.enabled = card is None or card.hasFeatureMask
         self.ui.synthesizedCheckBox.enabled = card is None or card.hasSynthesis
         doubts = [text for node in self.volumes() for text in concerns(node, card)] if card else []
+        leftOut = self.leftOut()
+        if leftOut:
+            doubts.append(_("Left out, because results are not segmented: {names}.").format(names=", ".join(leftOut)))
         self.ui.concernsLabel.text = "\n".join(doubts)
         self.ui.concernsLabel.visible = bool(doubts)
 
@@ -336,7 +342,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.showMaskCheckBox.enabled = mask is not None
         self.ui.maskOpacitySlider.enabled = mask is not None
         self.ui.compareButton.enabled = synthesized is not None
-        self.ui.exportButton.enabled = segmentation is not None
+        self.ui.exportButton.enabled = segmentation is not None and self._exporting is None
         self.ui.show3DButton.setSegmentationNode(segmentation)
         self.ui.show3DButton.enabled = segmentation is not None
 
