@@ -12,15 +12,11 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from . import results
+from .labelchoice import LABELMAP_CLASS, sameGrid
 from .steps import Beside
 from .structures import COLORS, Found
 from .terms import foundTerm
 from .trainingcases import LABELLED, CaseTable, TrainingCase
-from .volumefiles import ijkToRas
-
-SEGMENTATION_CLASS, LABELMAP_CLASS = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
-GRID_TOLERANCE = 1e-3
-"""Millimetres by which the corners of two grids may differ and still be one grid."""
 
 
 def volumesOfFolder(itemId: int) -> list[Any]:
@@ -53,71 +49,6 @@ def folders() -> dict[int, str]:
         if hierarchy.GetItemDataNode(item) is None and volumesOfFolder(item):
             found[item] = hierarchy.GetItemName(item)
     return found
-
-
-def labelsFor(volumeNode: Any) -> list[Any]:
-    """Segmentations and labelmaps that belong to a volume, the likeliest first.
-
-    A segmentation belongs to the volume that its geometry was taken from, or that it lies beside in the subject
-    hierarchy; a labelmap to volumes of its grid. What this extension segmented itself is no label to learn from; of a
-    segmentation that the user chose for results, the user's own segments are.
-    """
-    import slicer
-
-    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    scene = hierarchy.GetSceneItemID()
-
-    def folder(node: Any) -> int:
-        return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
-
-    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not _isOurs(node)]
-    own = [node for node in segmentations if node.GetNodeReferenceID(role) == volumeNode.GetID()]
-    maps = [node for node in slicer.util.getNodesByClass(LABELMAP_CLASS) if sameGrid(node, volumeNode)]
-    near = [
-        node
-        for node in segmentations
-        if node not in own and not node.GetNodeReferenceID(role) and folder(node) == folder(volumeNode) != scene
-    ]
-    # several volumes may share a grid: the one whose name says so comes first
-    maps.sort(key=lambda node: volumeNode.GetName().casefold() not in node.GetName().casefold())
-    return own + maps + near
-
-
-def likeliestLabels(volumeNode: Any | None, role: str) -> str:
-    """ID of the labels that a case begins with, empty where it needs none or nothing says which are its own."""
-    labels = labelsFor(volumeNode)[:1] if volumeNode is not None and role in LABELLED else []
-    return labels[0].GetID() if labels else ""
-
-
-def otherLabels(volumeNode: Any) -> list[Any]:
-    """All other segmentations and labelmaps of the scene: nothing says whose they are, so the user does.
-
-    A segmentation that was loaded from a file is one of them, and a labelmap of another grid.
-    """
-    import slicer
-
-    likely = labelsFor(volumeNode)
-    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not _isOurs(node)]
-    return [node for node in (*segmentations, *slicer.util.getNodesByClass(LABELMAP_CLASS)) if node not in likely]
-
-
-def _isOurs(segmentationNode: Any) -> bool:
-    """Whether a segmentation holds nothing of the user's, but results."""
-    holds = segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
-    return results.isResult(segmentationNode) or (holds and not results.usersSegments(segmentationNode))
-
-
-def sameGrid(first: Any, second: Any) -> bool:
-    """Whether two volume nodes have the same voxels in space."""
-    images = first.GetImageData(), second.GetImageData()
-    if None in images or images[0].GetDimensions() != images[1].GetDimensions():
-        return False
-    corners = np.array([[0, 0, 0, 1], [*images[0].GetDimensions(), 1]], float).T
-    difference = ijkToRas(first) @ corners - ijkToRas(second) @ corners
-    return bool(np.abs(difference).max() <= GRID_TOLERANCE) and (
-        first.GetTransformNodeID() == second.GetTransformNodeID()
-    )
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from slicer.i18n import tr as _
 from .diskcheck import DiskCheck
 from .diskspace import describe
 from .estimate import Estimate
+from .labelchoice import SceneLabels
 from .runwatcher import CONFIGURATION_NAME
-from .scenecases import likeliestLabels, lookSteps
+from .scenecases import lookSteps
 from .steps import Steps
 from .structures import StructureMapping, StructureRow
-from .trainingcases import CaseTable, DiskFolder, TrainingCase
+from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
 from .trainingcurves import TrainingCurves
 from .trainingfiles import writeCases
 from .trainingrun import AUTOMATIC, TrainingRun
@@ -60,9 +61,10 @@ class SceneTrainer:
 
     def addVolumes(self, nodes: Iterable[Any], role: str) -> list[str]:
         """Add volumes of the scene and look at them; returns the names of those that were in the table already."""
-        known = []
+        known, labels = [], SceneLabels()
         for node in nodes:
-            case = TrainingCase(role, node.GetName(), node.GetID(), likeliestLabels(node, role))
+            own = labels.likeliestId(node) if role in LABELLED else ""
+            case = TrainingCase(role, node.GetName(), node.GetID(), own)
             if not self.cases.add(case):
                 known.append(node.GetName())
         self._casesChanged()
@@ -114,10 +116,13 @@ class SceneTrainer:
 
     def lookAtAll(self) -> None:
         """Look at all cases of the scene again, and for labels where a case has none."""
+        labels = SceneLabels()
         for case in self.cases.cases:
             if case.folder is None:
                 case.checked = False
-                case.labelsId = case.labelsId or likeliestLabels(_node(case.volumeId), case.role)
+                node = _node(case.volumeId)
+                if case.role in LABELLED and not case.labelsId and node is not None:
+                    case.labelsId = labels.likeliestId(node)
         self._casesChanged()
         self._lookOn()
 
