@@ -15,6 +15,7 @@ TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constrai
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
 BENCHMARKS := prediction_time memory
+HOST_BENCHMARKS := event_loop module_load
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
@@ -25,7 +26,8 @@ help:
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
 	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
-	@echo "make benchmark  time of predictions and memory of trainings; DATA=FOLDER has real volumes in ct and mr"
+	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), and"
+	@echo "                how long the modules hold the window and take to load"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 
@@ -45,9 +47,11 @@ lint: $(READY)
 screenshots: demo $(HOST_READY)
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Screenshots/draw_screenshots.py --demo demo
 
-benchmark: $(READY)
+benchmark: $(HOST_READY)
 	@test -d "$(DATA)/ct" || { echo "$(DATA) holds no folder ct: make DATA=FOLDER benchmark" >&2; exit 1; }
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python Testing/Benchmarks/$$name.py --data "$(DATA)"; done
+	@set -e; for name in $(HOST_BENCHMARKS); do \
+	  QT_QPA_PLATFORM=offscreen $(BIN)/python Testing/Benchmarks/$$name.py; done
 
 clean:
 	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis

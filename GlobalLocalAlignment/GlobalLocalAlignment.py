@@ -16,9 +16,12 @@ from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.scenecases import isImage
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
+from GlobalLocalAlignmentSlicerLib.steps import Steps
 from GlobalLocalAlignmentSlicerLib.suitability import concerns
+from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -91,6 +94,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._deviceFinder = DeviceFinder()
         self._devices: Devices | None = None
         self._shown: tuple = (None, True, 0.0)
+        self._exporting: Steps | None = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -140,6 +144,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             widget.removeEventFilter(drops)
         self._drops = []
         self._deviceFinder.close()
+        self._stopExport()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -154,6 +159,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
+        self._stopExport()
         self.logic.close()
         self.setParameterNode(None)
 
@@ -219,8 +225,12 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.updateApply()
 
     def volumes(self) -> list:
-        """Checked volumes, without results of this module."""
-        return [node for node in self.ui.volumesSelector.checkedNodes() if not results.isResult(node)]
+        """Checked volumes that are images, which results of this module are not."""
+        return [node for node in self.ui.volumesSelector.checkedNodes() if isImage(node)]
+
+    def leftOut(self) -> list[str]:
+        """Names of checked volumes that are not segmented."""
+        return [node.GetName() for node in self.ui.volumesSelector.checkedNodes() if not isImage(node)]
 
     def updateApply(self) -> None:
         """Say whether Apply can be pressed, and why not."""
@@ -233,6 +243,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.featureMaskCheckBox.enabled = card is None or card.hasFeatureMask
         self.ui.synthesizedCheckBox.enabled = card is None or card.hasSynthesis
         doubts = [text for node in self.volumes() for text in concerns(node, card)] if card else []
+        leftOut = self.leftOut()
+        if leftOut:
+            doubts.append(_("Left out, because results are not segmented: {names}.").format(names=", ".join(leftOut)))
         self.ui.concernsLabel.text = "\n".join(doubts)
         self.ui.concernsLabel.visible = bool(doubts)
 
@@ -329,7 +342,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.showMaskCheckBox.enabled = mask is not None
         self.ui.maskOpacitySlider.enabled = mask is not None
         self.ui.compareButton.enabled = synthesized is not None
-        self.ui.exportButton.enabled = segmentation is not None
+        self.ui.exportButton.enabled = segmentation is not None and self._exporting is None
         self.ui.show3DButton.setSegmentationNode(segmentation)
         self.ui.show3DButton.enabled = segmentation is not None
 
@@ -362,13 +375,31 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         sliceviews.showVolumeAndMask(parameters.shownVolume, parameters.maskOpacity if parameters.maskShown else 0.0)
 
     def onCompare(self) -> None:
-        self.logic.compare(self._parameterNode.shownVolume)
+        volume = self._parameterNode.shownVolume
+        plane = self._card.orientation if self._card is not None else ""
+        sliceviews.compare(volume, results.findResult(volume, results.SYNTHESIZED), plane)
 
     def onExport(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
-            volume = self._parameterNode.shownVolume
-            node = self.logic.exportLabelmap(volume, self.segmentationOf(volume))
-            self.ui.statusLabel.text = _("{name} is in the scene.").format(name=node.GetName())
+        volume = self._parameterNode.shownVolume
+        self.ui.exportButton.enabled = False
+        self._exporting = Steps(self._exportSteps(volume, self.segmentationOf(volume)))
+
+    def _exportSteps(self, volume, segmentation):
+        try:
+            with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
+                try:
+                    node = yield from results.exportLabelmap(volume, segmentation)
+                    text = _("{name} is in the scene.").format(name=node.GetName())
+                except VolumeFileError as error:
+                    text = str(error)
+        finally:
+            self._exporting = None
+        self.ui.statusLabel.text = text
+        self.updateResults()
+
+    def _stopExport(self) -> None:
+        if self._exporting is not None:
+            self._exporting.cancel()
 
 
 def isModel(path: str) -> bool:
@@ -386,24 +417,6 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
 
     def getParameterNode(self):
         return GlobalLocalAlignmentParameterNode(super().getParameterNode())
-
-    def compare(self, volumeNode) -> None:
-        """Show a volume and its counterpart in source style in two views, which move together."""
-        other = results.findResult(volumeNode, results.SYNTHESIZED)
-        manager = slicer.app.layoutManager()
-        if manager is None or other is None:
-            return
-        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
-        for name, node in (("Red", volumeNode), ("Yellow", other)):
-            composite = manager.sliceWidget(name).mrmlSliceCompositeNode()
-            composite.SetBackgroundVolumeID(node.GetID())
-            composite.SetForegroundVolumeID(None)
-            composite.SetLinkedControl(True)
-            manager.sliceWidget(name).mrmlSliceNode().SetOrientation("Axial")
-
-    def exportLabelmap(self, volumeNode, segmentationNode):
-        """Labelmap volume with the label values of the model, made from the segmentation of a volume."""
-        return results.exportLabelmap(volumeNode, segmentationNode)
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):

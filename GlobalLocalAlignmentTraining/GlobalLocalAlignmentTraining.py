@@ -84,6 +84,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self._closeGuard = None
         self._deviceFinder = DeviceFinder()
         self._takeOverTimer = None
+        self._wasBusy = self._connecting = False
+        self._preset = ""
+        self._suggestion = ("", "")
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -118,7 +121,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             (slicer.mrmlScene.EndBatchProcessEvent, self.onSceneBatchEnd),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
-        self._closeGuard = CloseGuard(lambda: self.logic.trainsHere, self.logic.stop)
+        self._closeGuard = CloseGuard(
+            lambda: self.logic.trainsHere, lambda: not self.logic.writing, self.logic.stopAtTheEnd
+        )
         self._closeGuard.guard(slicer.util.mainWindow())
         self._takeOverTimer = qt.QTimer()
         self._takeOverTimer.setSingleShot(True)
@@ -136,7 +141,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             (ui.addVolumesButton, self.onAddVolumes),
             (ui.addFolderButton, self.onAddFolder),
             (ui.removeCasesButton, self.onRemoveCases),
-            (ui.checkAgainButton, self.logic.lookAtAll),
+            (ui.checkAgainButton, self.onCheckAgain),
             (ui.estimateButton, self.onEstimate),
             (ui.startButton, self.onStart),
             (ui.resumeButton, self.onResume),
@@ -203,10 +208,18 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # fills the list of presets anew, which is no choice of the user's
+            self._connecting = True
+            try:
+                self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            finally:
+                self._connecting = False
             self.onPresetChanged(parameterNode.preset)
 
     def onPresetChanged(self, preset: str) -> None:
+        if self._connecting or preset == self._preset:
+            return
+        self._preset = preset
         self.ui.presetLabel.text = presets().get(preset, "")
         self.ui.estimateLabel.text = ""
         self.suggestName()
@@ -225,14 +238,26 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.suggestName()
 
     def suggestName(self) -> None:
-        """A name for the next run that no folder has yet."""
-        base = f"{time.strftime('%Y-%m-%d')}_{self.ui.presetComboBox.currentText}"
+        """Suggest a name for the next run, unless the user has given it one."""
+        if self.ui.runNameEdit.text.strip() in ("", self._suggestion[1]):
+            self._suggest(f"{time.strftime('%Y-%m-%d')}_{self.ui.presetComboBox.currentText}")
+        self.updateStart()
+
+    def suggestNextName(self) -> None:
+        """Number the name where a run has it by now, so that the next one can start."""
+        base, suggested = self._suggestion
+        name = self.ui.runNameEdit.text.strip()
+        if name and (Path(self.ui.runsButton.directory) / name).exists():
+            self._suggest(base if name == suggested else name)
+
+    def _suggest(self, base: str) -> None:
+        """Fill in a name that no folder has yet."""
         name, number = base, 1
         while (Path(self.ui.runsButton.directory) / name).exists():
             number += 1
             name = f"{base}_{number}"
+        self._suggestion = (base, name)
         self.ui.runNameEdit.text = name
-        self.updateStart()
 
     # cases
 
@@ -246,9 +271,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def onFolderChosen(self, index: int) -> None:
         item = self.ui.folderComboBox.itemData(index)
         wanted = volumesOfFolder(int(item)) if item else []
-        for node in self.ui.volumesSelector.nodes() if wanted else ():
-            checked = qt.Qt.Checked if node in wanted else qt.Qt.Unchecked
-            self.ui.volumesSelector.setCheckState(node, checked)
+        selector = self.ui.volumesSelector
+        for node in (*selector.checkedNodes(), *selector.uncheckedNodes()) if wanted else ():
+            selector.setCheckState(node, qt.Qt.Checked if node in wanted else qt.Qt.Unchecked)
 
     def role(self) -> str:
         """Role that is chosen for what is added next."""
@@ -288,6 +313,11 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     def onRemoveCases(self) -> None:
         self.logic.removeCases(self.casesTable.selected())
+
+    def onCheckAgain(self) -> None:
+        # labels may have come into the scene since
+        self.casesTable.refill()
+        self.logic.lookAtAll()
 
     def onCasesChanged(self) -> None:
         self.keepCases()
@@ -416,9 +446,15 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             self.ui.startButton.toolTip = _("Stop after this iteration; the run can be resumed.")
         else:
             self.ui.startButton.text = _("Start")
+            if self._wasBusy:
+                self.suggestNextName()
             self.updateStart()
+        self._wasBusy = self.logic.busy
 
     def onShowChart(self) -> None:
+        if self.logic.run is not None:
+            # a scene that was closed took the curves along
+            self.logic.curves.update(self.logic.run.state)
         chart = self.logic.curves.chart(self.ui.chartComboBox.itemData(self.ui.chartComboBox.currentIndex))
         if chart is None:
             self.ui.statusLabel.text = _("There is nothing to draw yet.")

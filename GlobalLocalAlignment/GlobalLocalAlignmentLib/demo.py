@@ -24,10 +24,9 @@ from .wholefiles import whole_file
 
 DEMO_NAME = "demo.json"
 TRAINING_CASES, TEST_CASES = 8, 4
-COLORS = {
-    "abdomen": ((221, 130, 101), (185, 102, 83), (212, 182, 60), (111, 163, 196)),
-    "heart": ((221, 130, 101), (152, 189, 207), (244, 214, 49), (224, 97, 76)),
-}
+LABELLED_AS = {"abdomen": "abdomen", "heart": "cardiac"}
+"""Preset with the label values of a phantom, whose colours and terms the phantom takes."""
+
 METHODS = (OURS, NO_ADAPTATION, SUPERVISED)
 
 
@@ -86,10 +85,8 @@ def _begin(output: Path, asked: dict[str, Any]) -> None:
 
 def demo_configuration(data: Path, task: str, seed: int, device: str) -> Configuration:
     """Preset ``phantom`` for the cohorts in a folder."""
-    labels = [
-        {"value": value, "name": name, "color": COLORS[task][index]}
-        for index, (value, name) in enumerate(PHANTOM_LABELS[task].items())
-    ]
+    known = {label["value"]: label for label in load_preset(LABELLED_AS[task])["labels"]}
+    labels = [known[value] | {"name": name} for value, name in PHANTOM_LABELS[task].items()]
     changes = {
         "labels": labels,
         "source": {"images": [data / "source" / "images"], "labelmaps": [data / "source" / "labels"]},

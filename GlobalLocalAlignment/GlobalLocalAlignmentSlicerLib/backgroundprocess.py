@@ -14,6 +14,7 @@ from typing import Any
 
 from .diskspace import fullFolder, noSpaceIn
 from .linetail import LineTail
+from .translation import tr as _
 
 POLL_MILLISECONDS = 100
 LINES_A_POLL = 200
@@ -184,22 +185,23 @@ def parseEvent(line: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
 
 
-def reasonOf(code: int, *folders: Path | None, lower: str = "the batch size") -> str:
+def reasonOf(code: int, *folders: Path | None, lower: str = "") -> str:
     """Why a process ended that has said nothing itself.
 
     Args:
         code: its exit code.
         folders: where it writes; it may have had no place for what it wanted to say.
-        lower: what takes less memory where it is lower.
+        lower: what takes less memory where it is lower, the batch size where it is not given.
     """
     if code in KILLED:
-        return f"the process was ended from outside, most often because memory ran out; free memory or lower {lower}"
+        text = _("the process was ended from outside, most often because memory ran out; free memory or lower {what}")
+        return text.format(what=lower or _("the batch size"))
     full = fullFolder(*folders)
     if full is not None:
         return noSpaceIn(full)
     if code < 0:
-        return f"the process was ended by signal {-code}"
-    return f"the process ended with exit code {code}; the log has the details"
+        return _("the process was ended by signal {number}").format(number=-code)
+    return _("the process ended with exit code {code}; the log has the details").format(code=code)
 
 
 def coreEnvironment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .scenecases import labelsFor
+from .labelchoice import SceneLabels
 from .trainingcases import LABELLED, SOURCE, TARGET, TrainingCase
 
 ROLE, NAME, LABELS, STATE = range(4)
@@ -45,20 +45,25 @@ class CasesTable:
         if rebuilt:
             self.widget.setRowCount(0)
             self.widget.setRowCount(len(cases))
+            labels = SceneLabels()
             for row, case in enumerate(cases):
-                self._fill(row, case)
+                self._fill(row, case, labels)
         for row, case in enumerate(cases):
             self._showState(row, case)
         if rebuilt:
             for column in (ROLE, NAME, LABELS):
                 self.widget.resizeColumnToContents(column)
 
+    def refill(self) -> None:
+        """Let the next ``show`` make all rows anew, with the labels that are in the scene by then."""
+        self._cases = []
+
     def selected(self) -> list[TrainingCase]:
         """Cases of the rows that are selected."""
         rows = {index.row() for index in self.widget.selectionModel().selectedRows()}
         return [case for row, case in enumerate(self._cases) if row in rows]
 
-    def _fill(self, row: int, case: TrainingCase) -> None:
+    def _fill(self, row: int, case: TrainingCase, labels: SceneLabels) -> None:
         self.widget.setItem(row, ROLE, qt.QTableWidgetItem(roleName(case.role)))
         name = qt.QTableWidgetItem(case.name)
         if case.folder is not None:
@@ -70,7 +75,7 @@ class CasesTable:
             return
         chooser = qt.QComboBox()
         node = slicer.mrmlScene.GetNodeByID(case.volumeId)
-        for candidate in labelsFor(node) if node is not None else []:
+        for candidate in labels.all(node) if node is not None else ():
             chooser.addItem(candidate.GetName(), candidate.GetID())
         chooser.setCurrentIndex(chooser.findData(case.labelsId) if case.labelsId else -1)
 

@@ -6,6 +6,8 @@ import errno
 import shutil
 from pathlib import Path
 
+from .translation import tr as _
+
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 FULL_BYTES = 64 << 10
 """So little is as good as nothing: not even the messages of the core are sure to find their place."""
@@ -24,7 +26,7 @@ def fullFolder(*folders: Path | None) -> Path | None:
 
 def noSpaceIn(folder: Path) -> str:
     """What is said of it, in one line for the user."""
-    return f"{folder}: no space is left; make space there and start again"
+    return _("{folder}: no space is left; make space there and start again").format(folder=folder)
 
 
 def describe(error: OSError, folder: Path) -> str:

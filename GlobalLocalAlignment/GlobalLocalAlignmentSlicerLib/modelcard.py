@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .translation import tr as _
+
 FORMAT = "GlobalLocalAlignment"
 KNOWN_FORMAT_VERSION = 1
 MOST_HEADER_BYTES = 16 << 20
@@ -77,7 +79,8 @@ def readModelCard(path: Path) -> ModelCard:
     try:
         version = int(card["format_version"])
         if version > KNOWN_FORMAT_VERSION:
-            raise ModelCardError(f"{path.name} was written by a newer version of the extension; update the extension")
+            text = _("{name} was written by a newer version of the extension; update the extension")
+            raise ModelCardError(text.format(name=path.name))
         plane = card["plane"]
         return ModelCard(
             path,
@@ -95,11 +98,12 @@ def readModelCard(path: Path) -> ModelCard:
             dict(card["scores"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelCardError(f"{path.name} has a damaged model card; copy it again from where it was made") from error
+        raise _damagedCard(path) from error
 
 
 def _header(path: Path) -> dict[str, Any]:
-    damaged = ModelCardError(f"{path.name} is no model of this extension, or truncated; choose a model.safetensors")
+    text = _("{name} is no model of this extension, or truncated; choose a model.safetensors")
+    damaged = ModelCardError(text.format(name=path.name))
     try:
         with open(path, "rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
@@ -113,7 +117,8 @@ def _header(path: Path) -> dict[str, Any]:
         if path.stat().st_size != 8 + length + max(ends, default=0):
             raise damaged
     except OSError as error:
-        raise ModelCardError(f"{path.name} cannot be read: {error.strerror}") from error
+        text = _("{name} cannot be read: {reason}")
+        raise ModelCardError(text.format(name=path.name, reason=error.strerror)) from error
     except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
         raise damaged from error
     return header
@@ -122,14 +127,20 @@ def _header(path: Path) -> dict[str, Any]:
 def _card(header: dict[str, Any], path: Path) -> dict[str, Any]:
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise ModelCardError(f"{path.name} is the file of another program; choose a model.safetensors of a training")
+        text = _("{name} is the file of another program; choose a model.safetensors of a training")
+        raise ModelCardError(text.format(name=path.name))
     try:
         card = json.loads(metadata["card"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelCardError(f"{path.name} has a damaged model card; copy it again from where it was made") from error
+        raise _damagedCard(path) from error
     if not isinstance(card, dict):
-        raise ModelCardError(f"{path.name} has a damaged model card; copy it again from where it was made")
+        raise _damagedCard(path)
     return card
+
+
+def _damagedCard(path: Path) -> ModelCardError:
+    text = _("{name} has a damaged model card; copy it again from where it was made")
+    return ModelCardError(text.format(name=path.name))
 
 
 def _color(color: Any) -> tuple[int, int, int]:

@@ -6,11 +6,13 @@ that the user made carry neither and are never touched, unless the user chooses 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Generator
 from typing import Any
 
 import numpy as np
 from slicer.i18n import tr as _
 
+from .colortables import perceptualColors, structureColors
 from .modelcard import ModelCard
 from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
@@ -18,12 +20,6 @@ INPUT_ROLE = "GlobalLocalAlignment.Input"
 KIND_ATTRIBUTE = "GlobalLocalAlignment.Kind"
 SEGMENT_TAG = "GlobalLocalAlignment.LabelValue"
 SEGMENTATION, FEATURE_MASK, SYNTHESIZED = "segmentation", "feature mask", "source style"
-PERCEPTUAL_COLORS = ("Inferno", "Magma", "Plasma", "Viridis")
-"""Slicer's colour tables with an even rise of brightness, in order of preference."""
-
-OWN_COLORS = "GlobalLocalAlignment mask"
-OWN_COLOR_STOPS = ((0.0, 0.0, 0.02), (0.34, 0.07, 0.43), (0.73, 0.21, 0.33), (0.98, 0.55, 0.04), (0.99, 1.0, 0.64))
-"""From dark to bright at even steps, for a Slicer that has none of these tables."""
 WINDOW_PERCENTILES = (0.1, 99.9)
 """Of the values of a style-transferred volume, from black to white: those of Slicer's own automatic window."""
 
@@ -145,7 +141,7 @@ def showReference(volumeNode: Any, labels: np.ndarray, card: ModelCard) -> Any:
 
 
 def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
-    """Bring a volume that the core made into the scene.
+    """Bring a volume that the core made into the scene; one that is there keeps the window and colours it has.
 
     Args:
         volumeNode: the volume that it was made from.
@@ -154,7 +150,75 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     """
     import slicer
 
-    node = findResult(volumeNode, kind) or _newResult(volumeNode, kind)
+    node = findResult(volumeNode, kind)
+    if node is None:
+        node = _newResult(volumeNode, kind)
+        _showFirst(node, array, kind)
+    elif kind == SYNTHESIZED and _hasWindowOf(node, slicer.util.arrayFromVolume(node)):
+        # nobody has changed it, and other voxels want another one
+        node.GetDisplayNode().SetWindowLevelMinMax(*_windowOf(array))
+    slicer.util.updateVolumeFromArray(node, array)
+    _placeLike(node, volumeNode)
+    return node
+
+
+def removeStale(volumeNode: Any, kinds: Collection[str]) -> None:
+    """Take volumes of an earlier segmentation out of the scene: its mask says nothing of the segmentation of today.
+
+    Args:
+        volumeNode: the volume that was segmented.
+        kinds: of the results that have just come in, which stay.
+    """
+    import slicer
+
+    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        if isResult(node) and node.GetAttribute(KIND_ATTRIBUTE) not in kinds:
+            if node.GetNodeReferenceID(INPUT_ROLE) == volumeNode.GetID():
+                slicer.mrmlScene.RemoveNode(node)
+
+
+def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, None, Any]:
+    """A labelmap volume with the label values of the model, on the grid of the volume and beside it.
+
+    Its colour table names the values as the segments are named. Segments that the user added have no label value of
+    the model and are left out. Each ``yield`` gives the window time; the node is what the generator returns.
+
+    Raises:
+        VolumeFileError: one of the two nodes was removed meanwhile.
+    """
+    import slicer
+
+    _refuseRemoved(volumeNode, segmentationNode)
+    labels = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
+    structures = {}
+    segmentation = segmentationNode.GetSegmentation()
+    for segmentId in list(segmentation.GetSegmentIDs()):
+        yield
+        _refuseRemoved(volumeNode, segmentationNode)
+        segment = segmentation.GetSegment(segmentId)
+        value = int(_tag(segment) or 0) if segment is not None else 0
+        if value:
+            inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
+            labels[inside > 0] = value
+            structures[value] = (segment.GetName(), segment.GetColor())
+    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} labels")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, labels)
+    _placeLike(node, volumeNode)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID(structureColors(name, structures).GetID())
+    _besideOf(node, volumeNode)
+    return node
+
+
+def _refuseRemoved(*nodes: Any) -> None:
+    gone = [node.GetName() for node in nodes if node.GetScene() is None]
+    if gone:
+        raise VolumeFileError(_("{name} was removed from the scene").format(name=gone[0]))
+
+
+def _showFirst(node: Any, array: np.ndarray, kind: str) -> None:
+    """Window and colours of a new volume."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     # before the voxels are there: Slicer's own look for a window counts all of them, on the main thread
@@ -165,52 +229,13 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
         # both are shares between 0 and 1: the same colour means the same in every volume
         display.SetWindowLevelMinMax(0.0, 1.0)
         display.SetAndObserveColorNodeID(perceptualColors().GetID())
-    slicer.util.updateVolumeFromArray(node, array)
-    _placeLike(node, volumeNode)
-    return node
 
 
-def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Any:
-    """A labelmap volume with the label values of the model, on the grid of the volume.
-
-    Segments that the user added have no label value of the model and are left out.
-    """
-    import slicer
-
-    labels = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
-    segmentation = segmentationNode.GetSegmentation()
-    for segmentId in segmentation.GetSegmentIDs():
-        value = _tag(segmentation.GetSegment(segmentId))
-        if value:
-            inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
-            labels[inside > 0] = int(value)
-    name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} labels")
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
-    slicer.util.updateVolumeFromArray(node, labels)
-    _placeLike(node, volumeNode)
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-def perceptualColors() -> Any:
-    """A colour table with an even rise of brightness: Slicer's, or one of our own."""
-    import slicer
-
-    tables = {node.GetName(): node for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode")}
-    for name in (*PERCEPTUAL_COLORS, OWN_COLORS):
-        if name in tables:
-            return tables[name]
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", OWN_COLORS)
-    node.SetTypeToUser()
-    node.SetNumberOfColors(256)
-    node.SetHideFromEditors(False)
-    stops = np.array(OWN_COLOR_STOPS)
-    places = np.linspace(0, len(stops) - 1, 256)
-    channels = [np.interp(places, range(len(stops)), channel) for channel in stops.T]
-    for index, color in enumerate(zip(*channels, strict=True)):
-        node.SetColor(index, str(index), *map(float, color), 1.0)
-    node.GetLookupTable().SetRange(0, 255)
-    return node
+def _hasWindowOf(node: Any, array: np.ndarray) -> bool:
+    display = node.GetDisplayNode()
+    return display is not None and np.allclose(
+        (display.GetWindowLevelMin(), display.GetWindowLevelMax()), _windowOf(array)
+    )
 
 
 def _windowOf(array: np.ndarray) -> tuple[float, float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,11 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from . import results
+from .labelchoice import LABELMAP_CLASS, sameGrid
+from .steps import Beside
 from .structures import COLORS, Found
 from .terms import foundTerm
-from .trainingcases import LABELLED, TrainingCase
-from .volumefiles import ijkToRas
-
-SEGMENTATION_CLASS, LABELMAP_CLASS = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
-GRID_TOLERANCE = 1e-3
-"""Millimetres by which the corners of two grids may differ and still be one grid."""
+from .trainingcases import LABELLED, CaseTable, TrainingCase
 
 
 def volumesOfFolder(itemId: int) -> list[Any]:
@@ -53,53 +51,6 @@ def folders() -> dict[int, str]:
     return found
 
 
-def labelsFor(volumeNode: Any) -> list[Any]:
-    """Segmentations and labelmaps that belong to a volume, the likeliest first.
-
-    A segmentation belongs to the volume that its geometry was taken from, or that it lies beside in the subject
-    hierarchy; a labelmap to volumes of its grid. What this extension segmented itself is no label to learn from; of a
-    segmentation that the user chose for results, the user's own segments are.
-    """
-    import slicer
-
-    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    scene = hierarchy.GetSceneItemID()
-
-    def folder(node: Any) -> int:
-        return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
-
-    segmentations = [node for node in slicer.util.getNodesByClass(SEGMENTATION_CLASS) if not _isOurs(node)]
-    own = [node for node in segmentations if node.GetNodeReferenceID(role) == volumeNode.GetID()]
-    maps = [node for node in slicer.util.getNodesByClass(LABELMAP_CLASS) if sameGrid(node, volumeNode)]
-    near = [
-        node
-        for node in segmentations
-        if node not in own and not node.GetNodeReferenceID(role) and folder(node) == folder(volumeNode) != scene
-    ]
-    # several volumes may share a grid: the one whose name says so comes first
-    maps.sort(key=lambda node: volumeNode.GetName().casefold() not in node.GetName().casefold())
-    return own + maps + near
-
-
-def _isOurs(segmentationNode: Any) -> bool:
-    """Whether a segmentation holds nothing of the user's, but results."""
-    holds = segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
-    return results.isResult(segmentationNode) or (holds and not results.usersSegments(segmentationNode))
-
-
-def sameGrid(first: Any, second: Any) -> bool:
-    """Whether two volume nodes have the same voxels in space."""
-    images = first.GetImageData(), second.GetImageData()
-    if None in images or images[0].GetDimensions() != images[1].GetDimensions():
-        return False
-    corners = np.array([[0, 0, 0, 1], [*images[0].GetDimensions(), 1]], float).T
-    difference = ijkToRas(first) @ corners - ijkToRas(second) @ corners
-    return bool(np.abs(difference).max() <= GRID_TOLERANCE) and (
-        first.GetTransformNodeID() == second.GetTransformNodeID()
-    )
-
-
 @dataclass(frozen=True)
 class Voxels:
     """What the voxels of a case say.
@@ -113,6 +64,34 @@ class Voxels:
     low: float
     high: float
     structures: list[tuple[Found, bool]]
+
+
+def lookSteps(table: CaseTable, onChanged: Callable[[], None]) -> Generator[None, None, None]:
+    """Look at all cases of the scene that nobody has looked at yet, one after the other; voxels are read beside it.
+
+    A case that cannot be looked at, for want of memory perhaps, says so, and the next one is looked at.
+
+    Args:
+        table: more cases may come into it meanwhile.
+        onChanged: called after each case.
+    """
+    while waiting := [case for case in table.cases if not case.checked and case.folder is None]:
+        case = waiting[0]
+        labelsId = case.labelsId
+        try:
+            read = startCheck(case)
+            if read is not None:
+                reading = Beside(read)
+                while not reading.done:
+                    yield
+                finishCheck(case, reading.result())
+        except Exception as error:
+            logging.exception("%s cannot be looked at", case.name)
+            case.problem = _("cannot be looked at: {reason}").format(reason=str(error) or type(error).__name__)
+        # other labels may have been chosen meanwhile
+        case.checked = case.labelsId == labelsId
+        onChanged()
+        yield
 
 
 def startCheck(case: TrainingCase) -> Callable[[], Voxels] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -103,7 +104,7 @@ class SceneSegmenter:
                 problems.append(removed(names[identifier]))
                 continue
             try:
-                writeVolume(node, job.imagePath(identifier))
+                writeVolume(node, job.imagePath(identifier, names[identifier]))
                 written += 1
             except VolumeFileError as error:
                 job.forget(identifier)
@@ -137,13 +138,18 @@ class SceneSegmenter:
             while not reading.done:
                 yield
             try:
-                for array, show in self._results(reading.result(), card, segmentationNode):
+                kinds = []
+                for kind, array in self._results(reading.result()):
                     node = slicer.mrmlScene.GetNodeByID(identifier)
                     if node is None:
                         raise VolumeFileError(removed(names[identifier]))
                     refuseOtherGrid(array, node)
-                    show(node, array)
+                    self._show(node, array, kind, card, segmentationNode)
+                    kinds.append(kind)
                     yield
+                if slicer.mrmlScene.GetNodeByID(identifier) is None:
+                    raise VolumeFileError(removed(names[identifier]))
+                results.removeStale(node, kinds)
                 done.append(node)
             except VolumeFileError as error:
                 messages.append(str(error))
@@ -151,19 +157,20 @@ class SceneSegmenter:
         job.discard()
         onFinished(done, messages)
 
-    def _results(self, arrays: dict, card: ModelCard, segmentationNode):
-        """Each result of a volume with the function that shows it, the segmentation first."""
+    def _results(self, arrays: dict) -> Iterator[tuple[str, np.ndarray]]:
+        """Kind and voxels of each result of a volume, the segmentation first."""
         kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
-
-        def showSegmentation(node, array) -> None:
-            there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
-            results.showSegmentation(node, array, card, segmentationNode if there else None)
-
-        yield arrays.pop("segmentation"), showSegmentation
+        yield results.SEGMENTATION, arrays.pop("segmentation")
         for name, array in arrays.items():
             structure = name.removeprefix("probability_").replace("_", " ")
-            kind = kinds.get(name) or results.probabilityKind(structure)
-            yield array, lambda node, array, kind=kind: results.showVolume(node, array, kind)
+            yield kinds.get(name) or results.probabilityKind(structure), array
+
+    def _show(self, node, array: np.ndarray, kind: str, card: ModelCard, segmentationNode) -> None:
+        if kind != results.SEGMENTATION:
+            results.showVolume(node, array, kind)
+            return
+        there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
+        results.showSegmentation(node, array, card, segmentationNode if there else None)
 
 
 def describeProblems(outcome: SegmentationOutcome, names: dict[str, str]) -> list[str]:
@@ -180,7 +187,7 @@ def describeProblems(outcome: SegmentationOutcome, names: dict[str, str]) -> lis
     for key, message in outcome.messages.items():
         if message != FAILED or not outcome.problem:
             # the core names the file first, which stands for the volume
-            text = message.removeprefix(f"{key}: ").replace(key, names[key])
+            text = message.removeprefix(f"{names[key]}: ")
             lines.append(_("{name}: {message}").format(name=names[key], message=text))
     return lines
 

@@ -14,9 +14,10 @@ from slicer.i18n import tr as _
 from .diskcheck import DiskCheck
 from .diskspace import describe
 from .estimate import Estimate
+from .labelchoice import SceneLabels
 from .runwatcher import CONFIGURATION_NAME
-from .scenecases import finishCheck, labelsFor, startCheck
-from .steps import Beside, Steps
+from .scenecases import lookSteps
+from .steps import Steps
 from .structures import StructureMapping, StructureRow
 from .trainingcases import LABELLED, CaseTable, DiskFolder, TrainingCase
 from .trainingcurves import TrainingCurves
@@ -27,6 +28,9 @@ from .volumefiles import VolumeFileError
 
 CURVES_SECONDS = 1.0
 """The curves are drawn anew at most this often."""
+
+STARTED = "GlobalLocalAlignmentTraining.Started"
+"""Property of the application: folder of the run that was started last; it is there after a reload of the module."""
 
 
 class SceneTrainer:
@@ -57,10 +61,10 @@ class SceneTrainer:
 
     def addVolumes(self, nodes: Iterable[Any], role: str) -> list[str]:
         """Add volumes of the scene and look at them; returns the names of those that were in the table already."""
-        known = []
+        known, labels = [], SceneLabels()
         for node in nodes:
-            labels = labelsFor(node)[:1] if role in LABELLED else []
-            case = TrainingCase(role, node.GetName(), node.GetID(), labels[0].GetID() if labels else "")
+            own = labels.likeliestId(node) if role in LABELLED else ""
+            case = TrainingCase(role, node.GetName(), node.GetID(), own)
             if not self.cases.add(case):
                 known.append(node.GetName())
         self._casesChanged()
@@ -111,10 +115,14 @@ class SceneTrainer:
         self._lookOn()
 
     def lookAtAll(self) -> None:
-        """Look at all cases of the scene again."""
+        """Look at all cases of the scene again, and for labels where a case has none."""
+        labels = SceneLabels()
         for case in self.cases.cases:
             if case.folder is None:
                 case.checked = False
+                node = _node(case.volumeId)
+                if case.role in LABELLED and not case.labelsId and node is not None:
+                    case.labelsId = labels.likeliestId(node)
         self._casesChanged()
         self._lookOn()
 
@@ -136,10 +144,8 @@ class SceneTrainer:
 
     def forgetScene(self) -> None:
         """The scene goes away: so do its cases. A training that has its files already goes on."""
-        if self._writing is not None and self._writing.running:
-            self._writing.cancel()
-            self._writing = None
-            self._dropRun()
+        if self.writing:
+            self._stopWriting(_("The scene was closed before the training began."))
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -148,21 +154,7 @@ class SceneTrainer:
 
     def _lookOn(self) -> None:
         if self._looking is None or not self._looking.running:
-            self._looking = Steps(self._lookSteps())
-
-    def _lookSteps(self) -> Generator[None, None, None]:
-        while waiting := [case for case in self.cases.cases if not case.checked and case.folder is None]:
-            case = waiting[0]
-            labelsId, read = case.labelsId, startCheck(case)
-            if read is not None:
-                reading = Beside(read)
-                while not reading.done:
-                    yield
-                finishCheck(case, reading.result())
-            # other labels may have been chosen meanwhile
-            case.checked = case.labelsId == labelsId
-            self._casesChanged()
-            yield
+            self._looking = Steps(lookSteps(self.cases, self._casesChanged))
 
     def _casesChanged(self) -> None:
         looked = all(case.checked for case in self.cases.cases)
@@ -173,15 +165,22 @@ class SceneTrainer:
     # training
 
     @property
+    def writing(self) -> bool:
+        """Whether the cases of a training are being written, which ends with Slicer."""
+        return self._writing is not None and self._writing.running
+
+    @property
     def busy(self) -> bool:
         """Whether cases are being written, or the run that is shown is being trained."""
-        writing = self._writing is not None and self._writing.running
-        return writing or (self.run is not None and self.run.active)
+        return self.writing or (self.run is not None and self.run.active)
 
     @property
     def trainsHere(self) -> bool:
-        """Whether a training was started here and has not ended."""
-        return self.run is not None and self.run.ours
+        """Whether a training was started by this Slicer, its cases being written perhaps, and has not ended."""
+        return self.writing or (
+            self.run is not None
+            and (self.run.ours or (self.run.active and slicer.app.property(STARTED) == str(self.run.folder)))
+        )
 
     def whyNot(self, options: TrainingOptions) -> str:
         """What is missing before a training can start, empty where nothing is."""
@@ -226,6 +225,7 @@ class SceneTrainer:
             yield from writeCases(scene, self.mapping.values(), written, inputs)
             writeConfiguration(configuration(options, self.cases, self.mapping, inputs), inputs / CONFIGURATION_NAME)
             run.begin(["--config", str(inputs / CONFIGURATION_NAME), *options.words()])
+            slicer.app.setProperty(STARTED, str(run.folder))
         except VolumeFileError as error:
             run.fail(str(error))
         except OSError as error:
@@ -250,6 +250,7 @@ class SceneTrainer:
         self._drawnAt = 0.0
         try:
             self.run.resume(device)
+            slicer.app.setProperty(STARTED, str(self.run.folder))
         except OSError as error:
             self.run.fail(describe(error, Path(tempfile.gettempdir())))
         self.onRunChanged()
@@ -268,13 +269,21 @@ class SceneTrainer:
 
     def stop(self) -> None:
         """Stop the training that is shown cleanly; while cases are still written nothing is left of it."""
-        if self._writing is not None and self._writing.running:
-            self._writing.cancel()
-            self._writing = None
-            self.run.fail(_("Stopped before the training began."))
+        if self.writing:
+            self._stopWriting(_("Stopped before the training began."))
         else:
             self.run.stop()
-        self.onRunChanged()
+            self.onRunChanged()
+
+    def stopAtTheEnd(self) -> None:
+        """Stop cleanly while Slicer quits; asked for a second time a run would end at once."""
+        if self.run.status != "stopping":
+            self.stop()
+
+    def _stopWriting(self, reason: str) -> None:
+        self._writing.cancel()
+        self._writing = None
+        self.run.fail(reason)
 
     def closeRun(self) -> None:
         """Show no run any longer; a training goes on."""

@@ -102,6 +102,7 @@ class SegmentationJob:
         self.folder: Path | None = None
         self._process: BackgroundProcess | None = None
         self._volumes: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._count = 0
         self._stopAsked = False
         self._errors: list[str] = []
@@ -125,15 +126,16 @@ class SegmentationJob:
         self.folder = Path(tempfile.mkdtemp(prefix="gla-"))
         (self.folder / "images").mkdir()
 
-    def imagePath(self, identifier: str) -> Path:
+    def imagePath(self, identifier: str, called: str) -> Path:
         """Where the image of a volume goes: a short name of plain letters, whatever the volume is called.
 
         Args:
-            identifier: what names the volume in the outcome, for example the ID of its node.
+            identifier: what stands for the volume in the outcome, for example the ID of its node.
+            called: what the user calls it, for messages and the log.
         """
         name = f"case{self._count:04d}"
         self._count += 1
-        self._volumes[name] = identifier
+        self._volumes[name], self._names[name] = identifier, called
         return self.folder / "images" / f"{name}.nrrd"
 
     def forget(self, identifier: str) -> None:
@@ -221,6 +223,9 @@ class SegmentationJob:
         return {path.name.removeprefix(f"{name}_").removesuffix(".nii.gz"): path for path in found}
 
     def _named(self, text: str) -> str:
-        """Text with the identifiers of the volumes in the place of the files that only the core knows."""
-        pattern = r"\S*?(case\d{4})(?:_\w+)?\.(?:nrrd|nii\.gz)"
-        return re.sub(pattern, lambda match: self._volumes.get(match[1], match[0]), text)
+        """Text with the names of the volumes in the place of the files that only the core knows."""
+        # the folder as a literal, for it may hold spaces; the core may have resolved links in it
+        folders = {str(self.folder), str(self.folder.resolve())}
+        within = "|".join(map(re.escape, sorted(folders, key=len, reverse=True)))
+        pattern = rf"(?:(?:{within})[\\/](?:images|results)[\\/])?(case\d{{4}})(?:_\w+)?\.(?:nrrd|nii\.gz)"
+        return re.sub(pattern, lambda match: self._names.get(match[1], match[0]), text)

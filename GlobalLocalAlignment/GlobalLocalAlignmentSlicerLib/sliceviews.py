@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import results
+from .suitability import NORMALS, slicePlane
+from .volumefiles import ijkToRas
 
 
 def showVolumeAndMask(volumeNode: Any, opacity: float) -> None:
@@ -44,6 +46,40 @@ def updateMask(volumeNode: Any, opacity: float, replace: bool) -> None:
             shown = True
         if shown:
             composite.SetForegroundOpacity(opacity)
+
+
+def compare(volumeNode: Any, other: Any, plane: str = "") -> None:
+    """Show a volume and its counterpart side by side, the same slice in the same size; the two views move together.
+
+    A foreground of the user's own stays. Nothing happens where there are no views.
+
+    Args:
+        volumeNode: comes into the first view.
+        other: on the same grid, comes into the second view.
+        plane: ``axial``, ``sagittal`` or ``coronal``; that of the volume's own slices where it is none of these, and
+            that of the first view where the volume has none.
+    """
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    plane = plane if plane in NORMALS else slicePlane(ijkToRas(volumeNode))
+    first = manager.sliceWidget("Red").mrmlSliceNode()
+    if plane:
+        first.SetOrientation(plane.capitalize())
+    for name, node in (("Red", volumeNode), ("Yellow", other)):
+        widget = manager.sliceWidget(name)
+        composite, view = widget.mrmlSliceCompositeNode(), widget.mrmlSliceNode()
+        composite.SetBackgroundVolumeID(node.GetID())
+        if _showsResult(composite):
+            composite.SetForegroundVolumeID(None)
+        composite.SetLinkedControl(True)
+        if view is not first:
+            view.GetSliceToRAS().DeepCopy(first.GetSliceToRAS())
+            view.UpdateMatrices()
+        widget.sliceLogic().FitSliceToBackground()
 
 
 def _showsResult(composite: Any) -> bool:

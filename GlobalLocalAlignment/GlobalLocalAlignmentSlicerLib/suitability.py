@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .modelcard import ModelCard
+from .translation import tr as _
 from .volumefiles import ijkToRas
 
 LOWEST_MR_VALUE = -200.0
@@ -23,18 +24,35 @@ def concerns(node: Any, card: ModelCard) -> list[str]:
     """A line for everything that speaks against the model for this volume; nothing of it forbids its use."""
     found = []
     if node.GetImageData() is None:
-        return [f"{node.GetName()} holds no image."]
+        return [_("{name} holds no image.").format(name=node.GetName())]
     low, high = node.GetImageData().GetScalarRange()
     hounsfield = low < LOWEST_MR_VALUE
     if card.target.startswith("MR") and hounsfield:
-        found.append(f"{node.GetName()} has values of a CT (down to {low:g}); the model segments {card.target}.")
+        found.append(
+            _("{name} has values of a CT (down to {low:g}); the model segments {target}.").format(
+                name=node.GetName(), low=low, target=card.target
+            )
+        )
     # eight bits that are filled are how exports of a CT look
     if card.target.startswith("CT") and not hounsfield and not (low == 0 and high == 255):
-        found.append(f"{node.GetName()} has no values of a CT (from {low:g}); the model segments {card.target}.")
+        found.append(
+            _("{name} has no values of a CT (from {low:g}); the model segments {target}.").format(
+                name=node.GetName(), low=low, target=card.target
+            )
+        )
     plane = slicePlane(ijkToRas(node))
     if plane and card.orientation in NORMALS and plane != card.orientation:
-        found.append(f"{node.GetName()} consists of {plane} slices; the model looks at {card.orientation} ones.")
+        found.append(
+            _("{name} consists of {plane} slices; the model looks at {orientation} ones.").format(
+                name=node.GetName(), plane=planeName(plane), orientation=planeName(card.orientation)
+            )
+        )
     return found
+
+
+def planeName(plane: str) -> str:
+    """A plane as people read it."""
+    return {"sagittal": _("sagittal"), "coronal": _("coronal"), "axial": _("axial")}.get(plane, plane)
 
 
 def slicePlane(matrix: np.ndarray) -> str:

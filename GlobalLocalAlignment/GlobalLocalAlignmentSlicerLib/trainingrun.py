@@ -12,13 +12,11 @@ from typing import Any
 
 from .backgroundprocess import POLL_MILLISECONDS, BackgroundProcess, StartTimer, callCore, reasonOf, startQtTimer
 from .runwatcher import CONFIGURATION_NAME, EVENTS_NAME, STOP_NAME, RunState, RunWatcher
+from .translation import tr as _
 
 INPUTS_PREFIX = "gla-training-"
 PREPARING = "prepare"
 AUTOMATIC = "auto"
-LOWER = "the batch sizes or the size of the plane, or choose a smaller preset"
-"""What makes a training take less memory."""
-
 ALIVE_SECONDS = 2.0
 """How often it is looked whether a process that is not ours still trains a run."""
 
@@ -242,7 +240,7 @@ class TrainingRun:
         while self._watcher.poll():
             pass
         if code not in (0, 3) and not self.problems and not self._stopping and self.state.status != "failed":
-            self.problems.append(reasonOf(code, self.folder, self._temporary, lower=LOWER))
+            self.problems.append(reasonOf(code, self.folder, self._temporary, lower=whatToLower()))
         if self.state.status == "running" and self._isTrained(self.folder):
             # another process had the run before: this one was refused, and that one is watched on
             self._stopping = False
@@ -285,6 +283,11 @@ class TrainingRun:
                 shutil.rmtree(folder, ignore_errors=True)
         self._temporary = None
         self.inputs = None if inputs else self.inputs
+
+
+def whatToLower() -> str:
+    """What makes a training take less memory."""
+    return _("the batch sizes or the size of the plane, or choose a smaller preset")
 
 
 def inputsOf(configuration: dict[str, Any]) -> set[Path]:

@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from GlobalLocalAlignmentSlicerLib import backgroundprocess
 from GlobalLocalAlignmentSlicerLib.backgroundprocess import BackgroundProcess, coreEnvironment
 from GlobalLocalAlignmentSlicerLib.linetail import LineTail
 
@@ -128,6 +130,40 @@ def test_ending_takes_the_whole_tree_even_when_it_ignores_the_polite_way(tmp_pat
     watched.process.stop()
     watched.toTheEnd()
     watched.until(lambda: not alive(child))
+
+
+def test_on_windows_a_process_has_no_window_and_its_tree_is_ended_with_taskkill(tmp_path: Path, monkeypatch):
+    """Windows as far as this file meets it: its flags, its processes, its way to end them."""
+    started = []
+
+    class Popen:
+        pid, returncode = 4711, None
+
+        def __init__(self, command: list[str], **options) -> None:
+            started.append((command, options))
+
+        def poll(self) -> int | None:
+            return self.returncode
+
+    windows = SimpleNamespace(
+        Popen=Popen, DEVNULL=-3, STDOUT=-2, CREATE_NEW_PROCESS_GROUP=0x200, CREATE_NO_WINDOW=0x8000000
+    )
+    monkeypatch.setattr(backgroundprocess, "subprocess", windows)
+    monkeypatch.setattr(backgroundprocess, "os", SimpleNamespace(name="nt", environ={}, pathsep=";"))
+    monkeypatch.setattr(backgroundprocess, "GRACE_SECONDS", 0.0)
+    watched = Watched(tmp_path, ["inspect"])
+    (_, options), *_ = started
+    assert options["creationflags"] == 0x8000200 and "start_new_session" not in options
+    watched.process.stop()
+    # what does not go is told again
+    watched.process.poll()
+    for command, options in started[1:]:
+        assert command == ["taskkill", "/PID", "4711", "/T", "/F"]
+        assert options["creationflags"] == windows.CREATE_NO_WINDOW
+    assert len(started) == 3 and watched.codes == []
+    Popen.returncode = 1
+    watched.process.poll()
+    assert watched.codes == [1]
 
 
 def test_a_process_that_is_left_runs_on_and_is_heard_no_more(tmp_path: Path):

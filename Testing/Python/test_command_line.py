@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from GlobalLocalAlignmentLib.cli import run
 from GlobalLocalAlignmentLib.config import assignments, configuration, load_preset, merge, preset_names
+from GlobalLocalAlignmentLib.demo import demo_configuration
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.evaluation import read_scores
+from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
 
 PACKAGE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
@@ -317,6 +320,18 @@ def test_every_preset_is_a_valid_configuration(name: str):
     settings = configuration(load_preset(name))
     assert settings.preset == name
     assert set(settings.intensity_by_modality) == {"CT", "MR"}
+    # seven parts of scheme, code and meaning, as Slicer writes a term; one that is misspelt would be "Tissue" there
+    for label in settings.labels:
+        context, *codes = label.terminology.split("~")
+        assert context.startswith("Segmentation category and type - ") and len(codes) == 6
+        assert all(re.fullmatch(r"SCT\^\d+\^[\w ]+|\^\^", code) for code in (*codes[:3], *codes[4:])), codes
+
+
+@pytest.mark.parametrize("task", PHANTOM_LABELS)
+def test_the_structures_of_a_demo_have_terms_and_colours_of_their_own(task: str, tmp_path: Path):
+    labels = demo_configuration(tmp_path, task, 0, "cpu").labels
+    assert {label.value: label.name for label in labels} == PHANTOM_LABELS[task]
+    assert len({label.terminology for label in labels} - {""}) == len({label.color for label in labels}) == 4
 
 
 @pytest.mark.parametrize(("name", "size"), [("cardiac", (256, 256)), ("abdomen", (512, 512))])

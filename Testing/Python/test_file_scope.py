@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
+ROOT = Path(__file__).resolve().parents[2]
 BROUGHT = {"slicer", "vtk", "qt", "ctk", "numpy", "scipy", "SimpleITK"}
 OURS = {"GlobalLocalAlignmentSlicerLib"}
-FILES = [FOLDER / "GlobalLocalAlignment.py", *sorted((FOLDER / "GlobalLocalAlignmentSlicerLib").glob("*.py"))]
+FILES = [
+    ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignment.py",
+    ROOT / "GlobalLocalAlignmentTraining" / "GlobalLocalAlignmentTraining.py",
+    *sorted((ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignmentSlicerLib").glob("*.py")),
+]
 
 
 def imported(path: Path) -> set[str]:

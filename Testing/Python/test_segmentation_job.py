@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def session(tiny_run: Path) -> Iterator[Session]:
 
 def write_phantom(session: Session, identifier: str, seed: int) -> tuple[int, ...]:
     volume = render_phantom("abdomen", "CT", seed, (40, 32, 8), (8, 8, 16))[0]
-    write_volume(volume, session.job.imagePath(identifier))
+    write_volume(volume, session.job.imagePath(identifier, identifier))
     return tuple(reversed(volume.shape))
 
 
@@ -82,14 +83,29 @@ def test_results_come_back_to_their_volumes_and_nothing_stays_on_disk(session: S
 
 def test_one_bad_volume_has_its_message_and_the_others_their_results(session: Session):
     write_phantom(session, "good", 0)
-    path = session.job.imagePath("bad")
+    path = session.job.imagePath("id of bad", "bad")
     values = np.full((8, 32, 40), np.nan, np.float32)
     sitk.WriteImage(sitk.GetImageFromArray(values), str(path))
     outcome = session.run()
     assert outcome.files.keys() == {"good"}
-    assert outcome.messages.keys() == {"bad"}
-    assert outcome.messages["bad"].startswith("bad") and "case" not in outcome.messages["bad"]
+    assert outcome.messages.keys() == {"id of bad"}
+    assert outcome.messages["id of bad"].startswith("bad: ") and "case" not in outcome.messages["id of bad"]
     assert outcome.problem == ""
+
+
+def test_the_log_names_volumes_whatever_the_folder_of_their_files_is_called(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "Jane Doe (ä)"
+    home.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
+    session = Session(tiny_run / "model.safetensors")
+    path = session.job.imagePath("id of one", "Head 1")
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((8, 32, 40), np.nan, np.float32)), str(path))
+    outcome = session.run()
+    said = [*session.text, *outcome.messages.values()]
+    assert any("Head 1" in line for line in session.text)
+    assert not [line for line in said if "Jane" in line or "case0000" in line or "id of" in line]
 
 
 def test_a_model_that_cannot_be_used_is_one_problem(session: Session, tmp_path: Path):

@@ -26,3 +26,9 @@ def choose(panel, model: Path, *nodes) -> None:
     for node in nodes:
         panel.ui.volumesSelector.setCheckState(node, 2)
     panel.ui.modelPathEdit.currentPath = str(model)
+
+
+def export(panel, slicer_host) -> None:
+    """Click on the export of a labelmap and wait until it is there."""
+    panel.ui.exportButton.click()
+    slicer_host.wait_until(lambda: panel.ui.exportButton.enabled, PATIENCE)

@@ -18,6 +18,7 @@ from GlobalLocalAlignmentLib.phantom import write_cohort
 from GlobalLocalAlignmentLib.scene import write_scene
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
 from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.colortables import OWN_COLORS
 from GlobalLocalAlignmentSlicerLib.demoscene import main
 from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
 
@@ -123,7 +124,7 @@ def test_the_masks_colours_come_with_the_scene(scene):
         display = scene(f"{name} feature mask").GetDisplayNode()
         assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 1.0)
         colors = display.GetColorNode()
-        assert colors.GetName() == results.OWN_COLORS and colors.GetNumberOfColors() == 256
+        assert colors.GetName() == OWN_COLORS and colors.GetNumberOfColors() == 256
         places, color, brightness = np.linspace(0, 255, 9).astype(int), [0.0] * 4, []
         for place in places:
             colors.GetColor(int(place), color)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from GlobalLocalAlignmentLib.config import configuration, load_preset
 from GlobalLocalAlignmentLib.volumes import read_volume
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
 from GlobalLocalAlignmentSlicerLib.suitability import slicePlane
+from GlobalLocalAlignmentSlicerLib.terms import describeTerm, foundTerm
 from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas, readArray, refuseOtherGrid, writeVolume
 
 SHAPE = (5, 6, 7)
@@ -18,12 +20,13 @@ TILT = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
 DIRECTIONS = {
     "axial": np.diag([-1.0, -1.0, 1.0]),
     "oblique": TILT @ np.diag([-1.0, -1.0, 1.0]),
-    "left-handed": np.diag([1.0, -1.0, 1.0]) @ np.diag([-1.0, 1.0, -1.0]) @ np.diag([1.0, 1.0, -1.0]),
+    "left-handed": np.diag([1.0, -1.0, 1.0]),
     "sagittal": np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
 }
+LIVER = configuration(load_preset("abdomen")).labels[0].terminology
 CARD = ModelCard(
     Path("model"),
-    (LabelCard(3, "liver", (221, 130, 101), ""), LabelCard(1, "spleen", (111, 163, 196), "")),
+    (LabelCard(3, "liver", (221, 130, 101), LIVER), LabelCard(1, "spleen", (111, 163, 196), "")),
     "MR",
     "CT",
     "axial",
@@ -61,9 +64,26 @@ def test_a_label_map_becomes_segments_voxel_by_voxel(name: str):
         segment = segmentation.GetSegmentation().GetNthSegment(index)
         assert segment.GetName() == label.name
         assert np.allclose(np.multiply(segment.GetColor(), 255), label.color)
+        assert foundTerm(segment.GetTerminology() or "") == label.terminology
         identifier = segmentation.GetSegmentation().GetNthSegmentID(index)
         inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, identifier, node)
         assert np.array_equal(inside > 0, labels == label.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "names"),
+    [
+        ("abdomen", ["Liver", "Kidney, Right", "Kidney, Left", "Spleen"]),
+        ("cardiac", ["Muscle, Left Ventricle", "Left atrium", "Left ventricle", "Ascending aorta"]),
+    ],
+)
+def test_slicer_reads_the_terms_of_the_presets(preset: str, names: list[str]):
+    logic, entry = slicer.modules.terminologies.logic(), slicer.vtkSlicerTerminologyEntry()
+    labels = configuration(load_preset(preset)).labels
+    assert [describeTerm(label.terminology) for label in labels] == names
+    for label in labels:
+        assert logic.DeserializeTerminologyEntry(label.terminology, entry)
+        assert logic.SerializeTerminologyEntry(entry) == label.terminology
 
 
 def test_a_structure_that_was_not_found_is_an_empty_segment_and_the_others_are_their_own():
@@ -125,6 +145,10 @@ def test_volumes_that_cannot_be_handed_on_are_named(tmp_path: Path):
         refuseOtherGrid(np.zeros((2, 3, 4), np.uint8), node)
     with pytest.raises(VolumeFileError, match="missing.nrrd cannot be read"):
         readArray(tmp_path / "missing.nrrd")
+
+
+def test_one_of_the_grids_is_left_handed():
+    assert [name for name, directions in DIRECTIONS.items() if np.linalg.det(directions) < 0] == ["left-handed"]
 
 
 def test_the_plane_of_a_volume_is_that_of_its_thick_axis():

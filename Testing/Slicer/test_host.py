@@ -70,6 +70,18 @@ def test_widgets_of_the_host_are_as_strict_as_those_of_qt(kind: type):
         kind().nonsense = 1
 
 
+@pytest.mark.parametrize("name", ["nodes", "model", "getNodeTypes", "setNodeTypes", "setNoneEnabled", "comboBox"])
+def test_what_cpp_keeps_to_itself_is_missing(name: str):
+    """No slot, no property and not invokable in qMRMLNodeComboBox.h: Python finds no such name in Slicer."""
+    with pytest.raises(AttributeError, match=name):
+        getattr(slicer.qMRMLCheckableNodeComboBox(), name)
+
+
+def test_what_a_checkable_list_says_of_all_its_nodes_is_called_as_in_slicer():
+    selector = slicer.qMRMLCheckableNodeComboBox()
+    assert selector.allChecked() and selector.noneChecked()
+
+
 def test_a_python_subclass_may_have_attributes_as_in_pythonqt():
     class Mine(qt.QWidget):
         pass

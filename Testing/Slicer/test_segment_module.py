@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentSlicerLib import results
-from segmentpanel import MODULE, PATIENCE, add_phantom, choose
+from segmentpanel import MODULE, PATIENCE, add_phantom, choose, export
 
 
 def test_apply_says_why_it_is_disabled(panel, tiny_run: Path, tmp_path: Path):
@@ -146,6 +146,26 @@ def test_results_are_not_segmented_themselves(panel, tiny_run: Path):
     assert panel.volumes() == [node] and panel.ui.applyButton.enabled
 
 
+def test_a_labelmap_cannot_be_checked_and_a_result_is_said_to_be_left_out(panel, tiny_run: Path):
+    node, labels = add_phantom("CT")
+    labelmap = slicer.util.addVolumeFromArray(
+        labels.astype(np.uint8), name="CT labels", nodeClassName="vtkMRMLLabelMapVolumeNode"
+    )
+    mask = results.showVolume(node, np.zeros(labels.shape, np.float32), results.FEATURE_MASK)
+    choose(panel, tiny_run / "model.safetensors", node, labelmap, mask)
+    assert panel.volumes() == [node]
+    assert labelmap not in panel.ui.volumesSelector.checkedNodes()
+    assert "Left out, because results are not segmented: CT feature mask." in panel.ui.concernsLabel.text
+
+
+def test_a_volume_of_another_plane_than_the_model_is_doubted_but_not_refused(panel, tiny_run: Path):
+    node = slicer.util.addVolumeFromArray(np.full((40, 32, 8), -1000, np.int16), name="CT")
+    node.SetSpacing(6, 1, 1)
+    choose(panel, tiny_run / "model.safetensors", node)
+    assert panel.ui.concernsLabel.text == "CT consists of sagittal slices; the model looks at axial ones."
+    assert panel.ui.applyButton.enabled
+
+
 def test_a_volume_of_another_kind_than_the_model_is_doubted_but_not_refused(panel, tiny_run: Path):
     node = slicer.util.addVolumeFromArray(np.full((4, 5, 6), 300, np.int16), name="MR")
     choose(panel, tiny_run / "model.safetensors", node)
@@ -158,7 +178,7 @@ def test_the_labelmap_has_the_label_values_of_the_model(panel, slicer_host, tiny
     choose(panel, tiny_run / "model.safetensors", node)
     panel.ui.applyButton.click()
     slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    panel.ui.exportButton.click()
+    export(panel, slicer_host)
     labelmap = slicer.util.getNode("CT labels")
     exported = slicer.util.arrayFromVolume(labelmap)
     segmentation = results.findResult(node, results.SEGMENTATION)

@@ -9,8 +9,9 @@ import pytest
 import slicer
 from GlobalLocalAlignmentLib.volumes import read_volume
 from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.labelchoice import SceneLabels
 from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-from GlobalLocalAlignmentSlicerLib.scenecases import finishCheck, labelsFor, startCheck
+from GlobalLocalAlignmentSlicerLib.scenecases import finishCheck, startCheck
 from GlobalLocalAlignmentSlicerLib.structures import StructureMapping
 from GlobalLocalAlignmentSlicerLib.trainingcases import CaseTable, TrainingCase
 from GlobalLocalAlignmentSlicerLib.trainingfiles import writeCases
@@ -131,7 +132,7 @@ def test_labels_are_found_by_their_reference_then_by_their_grid_and_never_among_
     drawn = segmentation(node, liver=inside)
     segmentation(other, liver=box(slice(1, 4), slice(1, 4), step=2))
     results.showSegmentation(node, inside.astype(np.uint8), CARD)
-    assert labelsFor(node) == [drawn, labelmap]
+    assert SceneLabels().likely(node) == [drawn, labelmap]
 
 
 def test_of_a_segmentation_that_holds_results_too_the_users_own_segments_are_learnt(tmp_path: Path):
@@ -139,7 +140,7 @@ def test_of_a_segmentation_that_holds_results_too_the_users_own_segments_are_lea
     tumour, liver = box(slice(1, 4), slice(1, 4)), box(slice(2, 9), slice(2, 9))
     chosen = segmentation(node, tumour=tumour)
     results.showSegmentation(node, liver.astype(np.uint8), CARD, chosen)
-    assert chosen.GetSegmentation().GetNumberOfSegments() == 2 and labelsFor(node) == [chosen]
+    assert chosen.GetSegmentation().GetNumberOfSegments() == 2 and SceneLabels().likely(node) == [chosen]
     case = checked("source", node, chosen)
     assert [found.name for found in case.found] == ["tumour"]
     # another case brings the name of the result among what is learnt
@@ -153,7 +154,7 @@ def test_a_segmentation_that_holds_results_alone_is_not_offered_as_labels():
     node = volume("MR")
     chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     results.showSegmentation(node, box(slice(1, 4), slice(1, 4)).astype(np.uint8), CARD, chosen)
-    assert labelsFor(node) == []
+    assert SceneLabels().likely(node) == []
 
 
 def test_a_volume_that_is_removed_while_cases_are_written_is_named(tmp_path: Path):

@@ -14,7 +14,6 @@ import qt
 import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, render_phantom
 from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
 from GlobalLocalAlignmentSlicerLib.devicefinder import Devices, Gpu
 from GlobalLocalAlignmentSlicerLib.estimate import describeEstimate
 from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
@@ -76,6 +75,13 @@ def add_cohorts(panel) -> tuple[list, list]:
     add(panel, "source", *sources)
     add(panel, "target", *targets)
     return sources, targets
+
+
+def choose_labels(panel, row: int, labels) -> None:
+    """Choose labels in a row of the table as a user does, and wait until the case was looked at."""
+    chooser = panel.ui.casesTable.cellWidget(row, 2)
+    chooser.setCurrentIndex(chooser.findText(labels.GetName()))
+    panel.logic.finishLooking()
 
 
 def start(panel, slicer_host) -> None:
@@ -163,8 +169,7 @@ def test_each_row_says_what_is_wrong_with_it(panel):
     matrix = slicer.util.vtkMatrixFromArray(np.diag([1.0, 1, 1, 1]))
     far = slicer.util.addVolumeFromArray(labels.astype(np.uint8), matrix, "far", "vtkMRMLLabelMapVolumeNode")
     add(panel, "source", good, bare, partial, elsewhere)
-    panel.logic.cases.cases[3].labelsId = far.GetID()
-    panel.logic.look(panel.logic.cases.cases[3])
+    choose_labels(panel, 3, far)
     add(panel, "target", constant, hole)
     told = states(panel)
     assert told[0].startswith("good; liver")
@@ -175,6 +180,30 @@ def test_each_row_says_what_is_wrong_with_it(panel):
     assert "not numbers" in told[5]
     assert panel.ui.startButton.toolTip.startswith("bare: has no segmentation")
     assert "3 more have problems" in panel.ui.startButton.toolTip
+
+
+def test_labels_that_nothing_connects_with_a_volume_are_offered_and_not_chosen(panel):
+    """As after loading an image and a segmentation from two files."""
+    node, labels = add_phantom("MR", "MR", 1)
+    segmentation = draw(node, labels, PHANTOM_LABELS["abdomen"])
+    segmentation.SetNodeReferenceID(segmentation.GetReferenceImageGeometryReferenceRole(), None)
+    add(panel, "source", node)
+    assert "choose one" in states(panel)[0]
+    choose_labels(panel, 0, segmentation)
+    assert states(panel) == ["good; liver, right kidney, left kidney, spleen"]
+
+
+def test_labels_that_come_after_their_volume_are_found_when_it_is_checked_again(panel):
+    first, labels = add_phantom("first", "MR", 1)
+    second, _ = add_phantom("second", "MR", 2)
+    add(panel, "source", first, second)
+    draw(first, labels, PHANTOM_LABELS["abdomen"])
+    panel.ui.checkAgainButton.click()
+    panel.logic.finishLooking()
+    told = states(panel)
+    assert told[0].startswith("good; liver") and "choose one" in told[1]
+    assert panel.ui.casesTable.cellWidget(0, 2).currentText == "first drawn"
+    assert panel.ui.casesTable.cellWidget(1, 2).findText("first drawn") == 0
 
 
 def test_a_labelmap_is_found_by_its_grid_and_named_by_its_colours(panel):
@@ -257,49 +286,6 @@ def test_a_stop_while_cases_are_written_leaves_nothing(panel, slicer_host):
     assert not inputs.exists() and panel.ui.startButton.enabled
 
 
-def test_closing_the_scene_leaves_a_training_that_has_its_files_alone(panel, slicer_host):
-    add_cohorts(panel)
-    start(panel, slicer_host)
-    slicer.mrmlScene.Clear(0)
-    assert panel.logic.cases.cases == []
-    wait_for_the_end(panel, slicer_host)
-    assert panel.logic.run.status == "finished"
-
-
-def test_a_training_that_is_left_is_found_again_and_finishes_without_slicer(panel, slicer_host, tiny_words: str):
-    add_cohorts(panel)
-    panel.ui.settingsText.setPlainText(tiny_words.replace("synthesis.iterations=6", "synthesis.iterations=100"))
-    start(panel, slicer_host)
-    slicer_host.wait_until(lambda: panel.logic.run.state.stage == "synthesis", PATIENCE)
-    folder = panel.logic.run.folder
-    slicer_host.answers.give(qt.QMessageBox.Yes)
-    guard = CloseGuard(lambda: panel.logic.trainsHere, panel.logic.stop)
-    assert not guard.eventFilter(None, qt.QEvent(qt.QEvent.Close))
-    # the module is unloaded and loaded again, as in another session with the same settings
-    remembered = slicer.app.settings().value("GlobalLocalAlignmentTraining/Run")
-    slicer_host.unload_module("GlobalLocalAlignmentTraining")
-    slicer_host.load_module(MODULES[1])
-    later = slicer_host.open_module("GlobalLocalAlignmentTraining")
-    assert later.logic.run.folder == folder == Path(remembered)
-    slicer_host.wait_until(lambda: later.logic.run.status == "finished", PATIENCE)
-    assert not later.logic.run.ours and later.ui.segmentButton.enabled
-    assert later.logic.curves.chart("segmentation losses") is not None
-
-
-@pytest.mark.parametrize(("answer", "stays", "stops"), [("Cancel", True, False), ("No", False, True)])
-def test_closing_slicer_asks_while_a_training_runs(panel, slicer_host, answer: str, stays: bool, stops: bool):
-    asked = []
-    guard = CloseGuard(lambda: True, lambda: asked.append("stop"))
-    window = qt.QWidget()
-    guard.guard(window)
-    slicer_host.answers.give(getattr(qt.QMessageBox, answer))
-    window.show()
-    assert window.close() is not stays
-    assert asked == (["stop"] if stops else [])
-    guard.release()
-    assert window.close()
-
-
 def test_a_run_that_failed_says_why_and_the_next_one_can_start(panel, slicer_host):
     add_cohorts(panel)
     panel.ui.settingsText.setPlainText("synthesis.iteration=3")
@@ -307,16 +293,6 @@ def test_a_run_that_failed_says_why_and_the_next_one_can_start(panel, slicer_hos
     wait_for_the_end(panel, slicer_host)
     assert "synthesis.iteration" in panel.ui.statusLabel.text and "does not exist" in panel.ui.statusLabel.text
     assert panel.ui.startButton.enabled and not panel.ui.resumeButton.enabled
-
-
-def test_a_folder_that_is_there_is_not_trained_over(panel, tmp_path: Path):
-    add_cohorts(panel)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep")
-    panel.ui.runNameEdit.text = "mine"
-    assert "mine is there already" in panel.ui.startButton.toolTip and not panel.ui.startButton.enabled
-    panel.suggestName()
-    assert panel.ui.startButton.enabled
 
 
 def test_a_run_of_a_newer_version_is_shown_with_a_warning(panel, slicer_host, tmp_path: Path):

@@ -151,21 +151,21 @@ class _NodeList(qMRMLWidget):
     selectNodeUponCreation = _flag("selectNodeUponCreation")
     del _flag
 
-    def getNodeTypes(self) -> list[str]:
+    def _getNodeTypes(self) -> list[str]:
         return self._types
 
-    def setNodeTypes(self, types: list[str]) -> None:
+    def _setNodeTypes(self, types: list[str]) -> None:
         self._types = list(types)
         self._refresh()
 
-    def getBaseName(self) -> str:
+    def _getBaseName(self) -> str:
         return self._base_name
 
-    def setBaseName(self, name: str) -> None:
+    def _setBaseName(self, name: str) -> None:
         self._base_name = name
 
-    nodeTypes = QtCore.Property("QStringList", getNodeTypes, setNodeTypes)
-    baseName = QtCore.Property(str, getBaseName, setBaseName)
+    nodeTypes = QtCore.Property("QStringList", _getNodeTypes, _setNodeTypes)
+    baseName = QtCore.Property(str, _getBaseName, _setBaseName)
 
     def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
         """Of this type show only nodes that have the attribute, with this value unless it is None."""
@@ -177,17 +177,17 @@ class _NodeList(qMRMLWidget):
         self._refresh()
 
     def nodeCount(self) -> int:
-        return len(self.nodes())
+        return len(self._nodes())
 
-    def nodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
-        """The nodes shown, in the order of the scene; PythonQt gives lists of Qt as tuples."""
+    def _nodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
+        """The nodes shown, in the order of the scene. C++ alone has them as a list, Python has to count them."""
         if self._scene is None:
             return ()
         all_nodes = (self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes()))
         return tuple(node for node in all_nodes if self._shows(node))
 
     def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode | None:
-        nodes = self.nodes()
+        nodes = self._nodes()
         return nodes[index] if 0 <= index < len(nodes) else None
 
     def addNode(self, node_type: str | None = None) -> slicer.vtkMRMLNode:
@@ -239,7 +239,7 @@ class _NodeList(qMRMLWidget):
     def _refresh(self) -> None:
         """Fill the list anew."""
         self._names.clear()
-        for node in self.nodes():
+        for node in self._nodes():
             self._names.add(node, vtk.vtkCommand.ModifiedEvent, lambda caller: self._fill())
         self._fill()
 
@@ -263,25 +263,25 @@ class qMRMLNodeComboBox(_NodeList):
         self._none_enabled, self._none_display, self._current_id = False, "None", ""
         self._box.activated.connect(self._on_chosen)
 
-    def getNoneEnabled(self) -> bool:
+    def _getNoneEnabled(self) -> bool:
         return self._none_enabled
 
-    def setNoneEnabled(self, enabled: bool) -> None:
+    def _setNoneEnabled(self, enabled: bool) -> None:
         self._none_enabled = enabled
         self._refresh()
 
-    def getNoneDisplay(self) -> str:
+    def _getNoneDisplay(self) -> str:
         return self._none_display
 
-    def setNoneDisplay(self, text: str) -> None:
+    def _setNoneDisplay(self, text: str) -> None:
         self._none_display = text
         self._refresh()
 
-    def getCurrentNodeID(self) -> str:
+    def _getCurrentNodeID(self) -> str:
         return self._current_id
 
     def setCurrentNodeID(self, node_id: str) -> None:
-        known = {node.GetID() for node in self.nodes()}
+        known = {node.GetID() for node in self._nodes()}
         node_id = node_id if node_id in known else ""
         if node_id == self._current_id:
             return
@@ -290,9 +290,9 @@ class qMRMLNodeComboBox(_NodeList):
         self.currentNodeChanged.emit(self.currentNode())
         self.currentNodeIDChanged.emit(node_id)
 
-    noneEnabled = QtCore.Property(bool, getNoneEnabled, setNoneEnabled)
-    noneDisplay = QtCore.Property(str, getNoneDisplay, setNoneDisplay)
-    currentNodeID = QtCore.Property(str, getCurrentNodeID, setCurrentNodeID)
+    noneEnabled = QtCore.Property(bool, _getNoneEnabled, _setNoneEnabled)
+    noneDisplay = QtCore.Property(str, _getNoneDisplay, _setNoneDisplay)
+    currentNodeID = QtCore.Property(str, _getCurrentNodeID, setCurrentNodeID)
 
     def currentNode(self) -> slicer.vtkMRMLNode | None:
         return self._scene.GetNodeByID(self._current_id) if self._scene is not None and self._current_id else None
@@ -319,7 +319,7 @@ class qMRMLNodeComboBox(_NodeList):
     def _refresh(self) -> None:
         super()._refresh()
         # no node is chosen by itself, neither the first that comes nor another for one that goes
-        if self._current_id not in {node.GetID() for node in self.nodes()}:
+        if self._current_id not in {node.GetID() for node in self._nodes()}:
             self.setCurrentNodeID("")
 
     def _fill(self) -> None:
@@ -328,7 +328,7 @@ class qMRMLNodeComboBox(_NodeList):
             self._box.setPlaceholderText(f"Select a {self._scene.GetTagByClassName(self._types[0])}")
         if self._none_enabled:
             self._box.addItem(self._none_display, "")
-        for node in self.nodes():
+        for node in self._nodes():
             self._box.addItem(node.GetName(), node.GetID())
         self._box.setCurrentIndex(self._box.findData(self._current_id, ID_ROLE))
 
@@ -345,10 +345,11 @@ class qMRMLCheckableNodeComboBox(_NodeList):
         self._box.model().itemChanged.connect(self._on_item)
 
     def checkedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
-        return tuple(node for node in self.nodes() if node.GetID() in self._checked)
+        """As PythonQt gives lists of Qt."""
+        return tuple(node for node in self._nodes() if node.GetID() in self._checked)
 
     def uncheckedNodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
-        return tuple(node for node in self.nodes() if node.GetID() not in self._checked)
+        return tuple(node for node in self._nodes() if node.GetID() not in self._checked)
 
     def checkState(self, node: slicer.vtkMRMLNode) -> QtCore.Qt.CheckState:
         return QtCore.Qt.Checked if node.GetID() in self._checked else QtCore.Qt.Unchecked
@@ -360,8 +361,11 @@ class qMRMLCheckableNodeComboBox(_NodeList):
             self._fill()
             self.checkedNodesChanged.emit()
 
-    allChecked = QtCore.Property(bool, lambda self: not self.uncheckedNodes())
-    noneChecked = QtCore.Property(bool, lambda self: not self.checkedNodes())
+    def allChecked(self) -> bool:
+        return not self.uncheckedNodes()
+
+    def noneChecked(self) -> bool:
+        return not self.checkedNodes()
 
     def _select(self, node: slicer.vtkMRMLNode) -> None:
         self.setCheckState(node, QtCore.Qt.Checked)
@@ -373,7 +377,7 @@ class qMRMLCheckableNodeComboBox(_NodeList):
 
     def _refresh(self) -> None:
         super()._refresh()
-        gone = self._checked - {node.GetID() for node in self.nodes()}
+        gone = self._checked - {node.GetID() for node in self._nodes()}
         if gone:
             self._checked -= gone
             self.checkedNodesChanged.emit()
@@ -382,7 +386,7 @@ class qMRMLCheckableNodeComboBox(_NodeList):
         model = self._box.model()
         model.blockSignals(True)
         self._box.clear()
-        for node in self.nodes():
+        for node in self._nodes():
             item = QtGui.QStandardItem(node.GetName())
             item.setData(node.GetID(), ID_ROLE)
             item.setCheckable(True)
