@@ -20,6 +20,7 @@ from GlobalLocalAlignmentLib.config import configuration, merge
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.evaluation import ClassScore
 from GlobalLocalAlignmentLib.phantom import write_cohort
+from GlobalLocalAlignmentLib.report.ablation import write_ablation_report
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.lock import RunLock
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
@@ -148,6 +149,17 @@ def test_the_command_ends_with_tables_and_a_report(data: Path, tiny_settings: di
     page = (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") >= 2
     assert str(tmp_path) not in page
+
+
+def test_other_methods_are_trained_segmented_and_scored_as_ours(data: Path, tiny_settings: dict, tmp_path: Path):
+    methods, output = ("cycada", "sifa"), tmp_path / "output"
+    results = run_ablation(output, plan_of(data, tiny_settings, methods=methods, both_directions=False))
+    for method in methods:
+        assert {found.case for found in results.scores["MR to CT"][method][0]} == {"case_02"}
+        # D1 of CyCADA was there for its training alone
+        assert not (output / "mr_to_ct" / "seed_0" / "masks" / f"{method}.csv").exists()
+    page = write_ablation_report(results, output).read_text()
+    assert "CyCADA" in page and "SIFA" in page
 
 
 def score(case: str, label: int, dice: float) -> ClassScore:
