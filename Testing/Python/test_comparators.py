@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from GlobalLocalAlignmentLib.bundle import load_bundle
 from GlobalLocalAlignmentLib.comparators import cyclegan
 from GlobalLocalAlignmentLib.comparators.cycada import CycadaStage
 from GlobalLocalAlignmentLib.comparators.cyclegan import CycleGanTranslator, Generator, PatchDiscriminator
+from GlobalLocalAlignmentLib.comparators.multiscale import MultiScaleDiscriminators
+from GlobalLocalAlignmentLib.comparators.munit import MunitTranslator
 from GlobalLocalAlignmentLib.comparators.starganv2 import (
     Discriminator,
     MappingNetwork,
@@ -30,7 +33,7 @@ from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.run import borrow_synthesis, train
 from GlobalLocalAlignmentLib.translators import translator_stage
 
-TRANSLATORS = ("cyclegan", "cycada", "stargan_v2")
+TRANSLATORS = ("cyclegan", "cycada", "stargan_v2", "munit")
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -52,10 +55,24 @@ def test_starganv2_has_the_size_of_its_paper():
     assert parameters(Discriminator(64, encoder_halvings((256, 256)), 2)) == pytest.approx(20.85e6, rel=1e-3)
 
 
+def test_munit_has_the_size_of_its_program():
+    # the published 46.6 million, 46,594,716 of its program, are those of three colour channels
+    colours = 2 * 64 * 49 * 2 + 2 * (64 * 49 + 1)
+    assert parameters(MunitTranslator(64, 4, 256)) == 2 * (15_026_187 - colours)
+    discriminators = MultiScaleDiscriminators(64, (256, 256), 0.2)
+    assert parameters(discriminators) == 2 * (8_271_171 - 3 * 2 * 64 * 16)
+
+
+@pytest.mark.parametrize(("size", "scales"), [((32, 40), 2), ((64, 64), 3), ((104, 128), 3), ((512, 512), 3)])
+def test_short_slices_are_judged_at_fewer_scales(size: tuple[int, int], scales: int):
+    judgements = MultiScaleDiscriminators(2, size, 0.2)(torch.rand(2, 1, *size), torch.tensor([0, 1]))
+    assert [tuple(judgement.shape[:2]) for judgement in judgements] == scales * [(2, 1)]
+
+
 @pytest.mark.parametrize("size", [(104, 128), (256, 256), (32, 40)])
 def test_a_translation_has_the_shape_and_range_of_its_slice(size: tuple[int, int]):
     images, domain = torch.rand(2, 1, *size) * 2 - 1, torch.tensor([0, 1])
-    for network in (CycleGanTranslator(2, 1), StarGanV2Translator(2, size)):
+    for network in (CycleGanTranslator(2, 1), StarGanV2Translator(2, size), MunitTranslator(2, 1, 4)):
         translated = network(images, domain, 1 - domain)
         assert translated.shape == images.shape
         assert translated.abs().max() <= 1
@@ -70,8 +87,9 @@ def test_cyclegan_takes_the_generator_of_the_wanted_domain_in_any_order():
         assert torch.allclose(mixed[index : index + 1], alone, atol=1e-5)
 
 
-def test_starganv2_gives_the_same_call_the_same_slices_and_each_slice_a_style_of_its_own():
-    network, image = StarGanV2Translator(4, (32, 32)).eval(), torch.rand(1, 1, 32, 32).repeat(2, 1, 1, 1)
+@pytest.mark.parametrize("make", [lambda: StarGanV2Translator(4, (32, 32)), lambda: MunitTranslator(4, 1, 16)])
+def test_the_same_call_gives_the_same_slices_and_each_slice_a_style_of_its_own(make: Callable[[], torch.nn.Module]):
+    network, image = make().eval(), torch.rand(1, 1, 32, 32).repeat(2, 1, 1, 1)
     domain = torch.zeros(2, dtype=torch.long)
     first, second = network(image, domain, domain + 1), network(image, domain, domain + 1)
     assert torch.equal(first, second)
@@ -112,7 +130,7 @@ def test_the_translator_learns_on_its_rates(name: str, tiny_settings: dict, tmp_
             rates.append(entry["values"]["learning_rate"])
 
     train(tmp_path / "run", settings, [listen])
-    assert rates[0] == pytest.approx({"cyclegan": 4e-4, "cycada": 4e-4, "stargan_v2": 2e-4}[name])
+    assert rates[0] == pytest.approx({"cyclegan": 4e-4, "cycada": 4e-4, "stargan_v2": 2e-4, "munit": 2e-4}[name])
     assert rates[-1] < rates[0]
 
 
