@@ -37,6 +37,10 @@ def translator_network(settings: Synthesis, plane: Plane) -> nn.Module:
         from .comparators.munit import MunitTranslator
 
         return MunitTranslator.of_settings(settings)
+    if settings.translator == "drit":
+        from .comparators.dritnetworks import DritTranslator
+
+        return DritTranslator.of_settings(settings)
     from .networks import SynthesisNetwork
 
     return SynthesisNetwork.of_settings(settings)
@@ -61,6 +65,10 @@ def translator_stage(context: RunContext, source: SliceStore, target: SliceStore
         from .comparators.munit import MunitStage
 
         return MunitStage(context, source, target)
+    if name == "drit":
+        from .comparators.drit import DritStage
+
+        return DritStage(context, source, target)
     from .training.synthesis import SynthesisStage
 
     return SynthesisStage(context, source, target)

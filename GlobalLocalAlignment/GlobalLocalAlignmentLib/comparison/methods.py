@@ -48,6 +48,7 @@ METHODS: dict[str, Method] = {
         Method("cycada", "CyCADA", merge(_parts(d2=False, translator="cycada"), WITHOUT_MASK)),
         Method("sifa", "SIFA", _joint("sifa")),
         Method("munit", "MUNIT", _parts(d1=False, d2=False, translator="munit")),
+        Method("drit", "DRIT++", _parts(d1=False, d2=False, translator="drit")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),
         Method("style_transfer_d2", "style transfer + D2", _parts(d1=False)),

@@ -21,6 +21,7 @@ TRANSLATORS = {
     "cycada": "CyCADA",
     "stargan_v2": "StarGAN v2",
     "munit": "MUNIT",
+    "drit": "DRIT++",
 }
 """Titles of the translators of stage one, by their names in the settings."""
 
