@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from GlobalLocalAlignmentLib.bundle import load_bundle
-from GlobalLocalAlignmentLib.comparators import cyclegan
+from GlobalLocalAlignmentLib.comparators import cyclegan, munit
 from GlobalLocalAlignmentLib.comparators.cycada import CycadaStage
 from GlobalLocalAlignmentLib.comparators.cyclegan import CycleGanTranslator, Generator, PatchDiscriminator
-from GlobalLocalAlignmentLib.comparators.drit import mode_seeking_loss
+from GlobalLocalAlignmentLib.comparators.drit import DritStage, mode_seeking_loss
 from GlobalLocalAlignmentLib.comparators.dritnetworks import (
     ContentDiscriminator,
     Discriminators,
@@ -22,7 +22,7 @@ from GlobalLocalAlignmentLib.comparators.dritnetworks import (
     content_halvings,
 )
 from GlobalLocalAlignmentLib.comparators.multiscale import MultiScaleDiscriminators
-from GlobalLocalAlignmentLib.comparators.munit import MunitTranslator
+from GlobalLocalAlignmentLib.comparators.munit import MunitStage, MunitTranslator
 from GlobalLocalAlignmentLib.comparators.starganv2 import (
     Discriminator,
     MappingNetwork,
@@ -285,3 +285,36 @@ def test_the_decoder_of_munit_scales_by_what_its_perceptron_gives():
     assert torch.allclose(decoder(content, torch.randn(1, 8)), silent, atol=1e-6)
     last.bias.data.fill_(1.0)
     assert not torch.allclose(decoder(content, torch.randn(1, 8)), silent, atol=1e-3)
+
+
+def test_a_style_of_munit_that_is_found_again_teaches_its_encoder_and_decoder(
+    tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stage = stage_on_noise("munit", tiny_settings, tmp_path)
+    # of the losses of the networks, that of the style alone
+    monkeypatch.setattr(munit, "IMAGE_WEIGHT", 0.0)
+    monkeypatch.setattr(munit, "CONTENT_WEIGHT", 0.0)
+    monkeypatch.setattr(MunitStage, "_judge", lambda *_: torch.zeros((), requires_grad=True))
+    stage.step(0)
+    for networks in (stage.network.module.style_encoders, stage.network.module.decoders):
+        for network in networks:
+            assert any(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+
+
+def test_slices_of_drit_exchange_their_attributes_and_get_them_back(
+    tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stage = stage_on_noise("drit", tiny_settings, tmp_path)
+    images, domain = stage.draw(0)
+    means = images.mean(dim=(1, 2, 3), keepdim=True)
+    # the attribute of a slice is its mean, known for certain, and its content the rest
+    monkeypatch.setattr(DritStage, "_content", lambda _, slices, *__: slices - slices.mean(dim=(1, 2, 3), keepdim=True))
+    stage.network = SimpleNamespace(
+        attribute=lambda slices, _: (slices.mean(dim=(1, 2, 3))[:, None], torch.full((len(slices), 1), -100.0)),
+        decode=lambda content, attribute, _: content + attribute[:, :, None, None],
+    )
+    made = stage._exchange(images, domain, torch.Generator())
+    half = len(images) // 2
+    assert torch.allclose(made["translated"], images - means + means.roll(half, 0), atol=1e-5)
+    assert torch.allclose(made["cycled"], images, atol=1e-5)
+    assert torch.allclose(made["reconstructed"], images, atol=1e-5)
