@@ -134,7 +134,7 @@ class Synthesis(Section):
     """
 
     model: Path | None = None
-    translator: Literal["ours", "cyclegan", "cycada", "stargan_v2"] = "ours"
+    translator: Literal["ours", "cyclegan", "cycada", "stargan_v2", "munit", "drit"] = "ours"
 
     width: Positive = 64
     blocks: Positive = 4

@@ -16,7 +16,7 @@ def adversarial_loss(judgement: Tensor, label: float, kind: AdversarialKind) -> 
 
     Args:
         judgement: raw output of a discriminator, any shape.
-        label: 0 or 1.
+        label: 0 or 1; 0.5 for what is to look like neither.
         kind: ``least_squares`` (LSGAN, the default of the method) or ``vanilla`` (the printed log loss).
     """
     judgement = judgement.float()

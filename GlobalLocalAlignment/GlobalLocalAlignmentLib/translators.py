@@ -33,6 +33,14 @@ def translator_network(settings: Synthesis, plane: Plane) -> nn.Module:
         from .comparators.starganv2 import StarGanV2Translator
 
         return StarGanV2Translator.of_settings(settings, plane)
+    if settings.translator == "munit":
+        from .comparators.munit import MunitTranslator
+
+        return MunitTranslator.of_settings(settings)
+    if settings.translator == "drit":
+        from .comparators.dritnetworks import DritTranslator
+
+        return DritTranslator.of_settings(settings)
     from .networks import SynthesisNetwork
 
     return SynthesisNetwork.of_settings(settings)
@@ -53,6 +61,14 @@ def translator_stage(context: RunContext, source: SliceStore, target: SliceStore
         from .comparators.starganv2 import StarGanV2Stage
 
         return StarGanV2Stage(context, source, target)
+    if name == "munit":
+        from .comparators.munit import MunitStage
+
+        return MunitStage(context, source, target)
+    if name == "drit":
+        from .comparators.drit import DritStage
+
+        return DritStage(context, source, target)
     from .training.synthesis import SynthesisStage
 
     return SynthesisStage(context, source, target)

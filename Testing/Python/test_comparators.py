@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from GlobalLocalAlignmentLib.bundle import load_bundle
-from GlobalLocalAlignmentLib.comparators import cyclegan
+from GlobalLocalAlignmentLib.comparators import cyclegan, munit
 from GlobalLocalAlignmentLib.comparators.cycada import CycadaStage
 from GlobalLocalAlignmentLib.comparators.cyclegan import CycleGanTranslator, Generator, PatchDiscriminator
+from GlobalLocalAlignmentLib.comparators.drit import DritStage, mode_seeking_loss
+from GlobalLocalAlignmentLib.comparators.dritnetworks import (
+    ContentDiscriminator,
+    Discriminators,
+    DritTranslator,
+    content_halvings,
+)
+from GlobalLocalAlignmentLib.comparators.multiscale import MultiScaleDiscriminators
+from GlobalLocalAlignmentLib.comparators.munit import MunitStage, MunitTranslator
 from GlobalLocalAlignmentLib.comparators.starganv2 import (
     Discriminator,
     MappingNetwork,
@@ -21,16 +32,17 @@ from GlobalLocalAlignmentLib.comparators.starganv2 import (
     generator_halvings,
 )
 from GlobalLocalAlignmentLib.comparators.starganv2 import Generator as StyledGenerator
-from GlobalLocalAlignmentLib.config import configuration, merge
+from GlobalLocalAlignmentLib.config import Plane, Synthesis, configuration, merge
 from GlobalLocalAlignmentLib.devices import make_fabric
-from GlobalLocalAlignmentLib.errors import StopRequested
+from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
 from GlobalLocalAlignmentLib.training.engine import RunContext
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.run import borrow_synthesis, train
+from GlobalLocalAlignmentLib.training.translation import TranslatorStage
 from GlobalLocalAlignmentLib.translators import translator_stage
 
-TRANSLATORS = ("cyclegan", "cycada", "stargan_v2")
+TRANSLATORS = ("cyclegan", "cycada", "stargan_v2", "munit", "drit")
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -52,10 +64,43 @@ def test_starganv2_has_the_size_of_its_paper():
     assert parameters(Discriminator(64, encoder_halvings((256, 256)), 2)) == pytest.approx(20.85e6, rel=1e-3)
 
 
+def test_munit_has_the_size_of_its_program():
+    # the published 46.6 million, 46,594,716 of its program, are those of three colour channels
+    colours = 2 * 64 * 49 * 2 + 2 * (64 * 49 + 1)
+    assert parameters(MunitTranslator(64, 4, 256)) == 2 * (15_026_187 - colours)
+    discriminators = MultiScaleDiscriminators(64, (256, 256), 0.2)
+    assert parameters(discriminators) == 2 * (8_271_171 - 3 * 2 * 64 * 16)
+
+
+def test_drit_has_the_size_of_its_program():
+    # the published 65.0 million, 65,039,315 of its program, are those of three colour channels
+    colours = 2 * 2 * 64 * (49 + 16) + 2 * 2 * (80 + 1)
+    assert parameters(DritTranslator(64, 4)) == 9_018_112 + 2_688_160 + 9_564_710 - colours
+    discriminators = Discriminators(Synthesis(), Plane())
+    assert parameters(discriminators) == 4 * (8_271_171 - 3 * 2 * 64 * 16) + 10_683_649
+
+
+@pytest.mark.parametrize(("size", "halvings"), [((8, 10), 0), ((26, 32), 2), ((54, 54), 3), ((128, 128), 3)])
+def test_small_contents_are_halved_less_often(size: tuple[int, int], halvings: int):
+    assert content_halvings(size) == halvings
+    assert ContentDiscriminator(4, 4, size)(torch.rand(2, 4, *size)).shape[:2] == (2, 1)
+
+
+@pytest.mark.parametrize(("size", "scales"), [((32, 40), 2), ((64, 64), 3), ((104, 128), 3), ((512, 512), 3)])
+def test_short_slices_are_judged_at_fewer_scales(size: tuple[int, int], scales: int):
+    judgements = MultiScaleDiscriminators(2, size, 0.2)(torch.rand(2, 1, *size), torch.tensor([0, 1]))
+    assert [tuple(judgement.shape[:2]) for judgement in judgements] == scales * [(2, 1)]
+
+
 @pytest.mark.parametrize("size", [(104, 128), (256, 256), (32, 40)])
 def test_a_translation_has_the_shape_and_range_of_its_slice(size: tuple[int, int]):
     images, domain = torch.rand(2, 1, *size) * 2 - 1, torch.tensor([0, 1])
-    for network in (CycleGanTranslator(2, 1), StarGanV2Translator(2, size)):
+    for network in (
+        CycleGanTranslator(2, 1),
+        StarGanV2Translator(2, size),
+        MunitTranslator(2, 1, 4),
+        DritTranslator(2, 1),
+    ):
         translated = network(images, domain, 1 - domain)
         assert translated.shape == images.shape
         assert translated.abs().max() <= 1
@@ -70,8 +115,12 @@ def test_cyclegan_takes_the_generator_of_the_wanted_domain_in_any_order():
         assert torch.allclose(mixed[index : index + 1], alone, atol=1e-5)
 
 
-def test_starganv2_gives_the_same_call_the_same_slices_and_each_slice_a_style_of_its_own():
-    network, image = StarGanV2Translator(4, (32, 32)).eval(), torch.rand(1, 1, 32, 32).repeat(2, 1, 1, 1)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: StarGanV2Translator(4, (32, 32)), lambda: MunitTranslator(4, 1, 16), lambda: DritTranslator(4, 1)],
+)
+def test_the_same_call_gives_the_same_slices_and_each_slice_a_style_of_its_own(make: Callable[[], torch.nn.Module]):
+    network, image = make().eval(), torch.rand(1, 1, 32, 32).repeat(2, 1, 1, 1)
     domain = torch.zeros(2, dtype=torch.long)
     first, second = network(image, domain, domain + 1), network(image, domain, domain + 1)
     assert torch.equal(first, second)
@@ -112,7 +161,7 @@ def test_the_translator_learns_on_its_rates(name: str, tiny_settings: dict, tmp_
             rates.append(entry["values"]["learning_rate"])
 
     train(tmp_path / "run", settings, [listen])
-    assert rates[0] == pytest.approx({"cyclegan": 4e-4, "cycada": 4e-4, "stargan_v2": 2e-4}[name])
+    assert rates[0] == pytest.approx(4e-4 if name in ("cyclegan", "cycada") else 2e-4)
     assert rates[-1] < rates[0]
 
 
@@ -122,12 +171,20 @@ def test_the_translator_trains_in_reduced_precision_too(name: str, tiny_settings
     assert train(tmp_path / "run", configuration(merge(tiny_settings, changes))).is_file()
 
 
-def cycada(tiny_settings: dict, folder: Path) -> CycadaStage:
+@pytest.mark.parametrize("name", TRANSLATORS[1:])
+def test_several_processes_are_refused(name: str, tiny_settings: dict, tmp_path: Path):
+    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name}}))
+    context = RunContext(tmp_path, settings, SimpleNamespace(world_size=2), EventLog(None))
+    with pytest.raises(InputError, match=f"synthesis.translator {name}: trains in one process"):
+        translator_stage(context, None, None)
+
+
+def stage_on_noise(name: str, tiny_settings: dict, folder: Path) -> TranslatorStage:
     """Stage of 8 iterations on slices of noise."""
     images = np.random.default_rng(0).uniform(-1, 1, (8, 32, 40))
     case = CaseSlices("a", images, (images > 0.5).astype(np.uint8), list(range(8)))
     store = SliceStore.build(folder / "store", [case], (32, 40), labelled=True)
-    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": "cycada", "iterations": 8}}))
+    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name, "iterations": 8}}))
     context = RunContext(folder, settings, make_fabric(torch.device("cpu"), "32"), EventLog(None))
     return translator_stage(context, store, store)
 
@@ -135,7 +192,7 @@ def cycada(tiny_settings: dict, folder: Path) -> CycadaStage:
 def test_the_source_segmenter_of_cycada_learns_in_the_first_half_and_is_fixed_in_the_second(
     tiny_settings: dict, tmp_path: Path
 ):
-    stage = cycada(tiny_settings, tmp_path)
+    stage = stage_on_noise("cycada", tiny_settings, tmp_path)
     moves = []
     for iteration in range(8):
         before = copy.deepcopy(stage.segmenter.state_dict())
@@ -149,7 +206,7 @@ def test_the_source_segmenter_of_cycada_learns_in_the_first_half_and_is_fixed_in
 def test_the_semantic_consistency_of_cycada_moves_both_generators(
     tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    stage = cycada(tiny_settings, tmp_path)
+    stage = stage_on_noise("cycada", tiny_settings, tmp_path)
     # of the losses of the generators, consistency alone
     monkeypatch.setattr(cyclegan, "CYCLE_WEIGHT", 0.0)
     monkeypatch.setattr(CycadaStage, "_judge", lambda *_: torch.zeros((), requires_grad=True))
@@ -157,3 +214,107 @@ def test_the_semantic_consistency_of_cycada_moves_both_generators(
     for network in stage.network.module.networks:
         assert any(parameter.grad.abs().max() > 0 for parameter in network.parameters())
     assert all(parameter.grad is None for parameter in stage.segmenter.parameters())
+
+
+def moved(network: torch.nn.Module, train: Callable[[], object]) -> set[str]:
+    """Names of the parts of a network that a training changes, to the second point."""
+    before = copy.deepcopy(network.state_dict())
+    train()
+    changes = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    return {".".join(name.split(".")[:2]) for name in changes}
+
+
+@pytest.mark.parametrize("name", ["munit", "drit"])
+def test_a_step_moves_every_network_of_a_disentangling_translator(name: str, tiny_settings: dict, tmp_path: Path):
+    for network in ("network", "discriminator"):
+        stage = stage_on_noise(name, tiny_settings, tmp_path / network)
+        module = getattr(stage, network).module
+        parts = {".".join(key.split(".")[:2]) for key in module.state_dict()}
+        assert moved(module, lambda stage=stage: stage.step(0)) == parts
+
+
+def test_drawn_attributes_of_drit_do_not_move_the_attribute_encoders(tiny_settings: dict, tmp_path: Path):
+    stage = stage_on_noise("drit", tiny_settings, tmp_path)
+    images, domain = stage.draw(0)
+    attributes, chance = torch.randn(2, len(images), 8), torch.Generator().manual_seed(0)
+    parts = moved(stage.network.module, lambda: stage._train_with_drawn(images, domain, attributes, chance))
+    assert "shared_encoder.layers" in parts
+    assert "decoders.0" in parts
+    assert not any(part.startswith("attribute") for part in parts)
+
+
+def test_the_content_discriminator_of_drit_learns_three_times_in_an_iteration(tiny_settings: dict, tmp_path: Path):
+    stage = stage_on_noise("drit", tiny_settings, tmp_path)
+    stage.step(0)
+    steps = {
+        name: int(stage.discriminator_optimizer.state[parameter]["step"])
+        for name, parameter in stage.judges.named_parameters()
+    }
+    assert all(count == (3 if name.startswith("content") else 1) for name, count in steps.items())
+    shares = [group.get("rate_share", 1.0) for group in stage.discriminator_optimizer.param_groups]
+    assert shares == [1.0, 0.4]
+
+
+def test_the_content_discriminator_of_drit_gives_one_to_the_target(tiny_settings: dict, tmp_path: Path):
+    stage = stage_on_noise("drit", tiny_settings, tmp_path)
+    content = torch.randn(4, 16, 8, 10) * 0.1 + torch.tensor([-1.0, -1.0, 1.0, 1.0])[:, None, None, None]
+    for group in stage.discriminator_optimizer.param_groups:
+        group["lr"] = 1e-2
+    for _ in range(20):
+        stage._train_content_discriminator(content)
+    source, target = stage.judges.content(content).chunk(2)
+    assert source.max() < 0 < target.min()
+
+
+def test_mode_seeking_counts_what_a_change_of_the_attribute_changes():
+    attributes = torch.stack([torch.zeros(4, 8), torch.ones(4, 8)])
+    first = torch.zeros(4, 1, 8, 8)
+    same, other = first + 0.1, first + torch.tensor([0.1, 0.1, 0.5, 0.5])[:, None, None, None]
+    assert mode_seeking_loss(first, same, attributes).item() == pytest.approx(10 + 10, rel=1e-3)
+    assert mode_seeking_loss(first, other, attributes).item() == pytest.approx(10 + 2, rel=1e-3)
+    assert mode_seeking_loss(first, other, 2 * attributes).item() == pytest.approx(20 + 4, rel=1e-3)
+
+
+def test_the_decoder_of_munit_scales_by_what_its_perceptron_gives():
+    decoder = MunitTranslator(2, 1, 4).decoders[0]
+    last = decoder.perceptron.layers[-1]
+    torch.nn.init.zeros_(last.weight)
+    content = torch.randn(1, 8, 8, 10)
+    silent = decoder.layers(content)
+    # a scale of zero leaves nothing of what the residual blocks add
+    assert torch.allclose(decoder(content, torch.randn(1, 8)), silent, atol=1e-6)
+    last.bias.data.fill_(1.0)
+    assert not torch.allclose(decoder(content, torch.randn(1, 8)), silent, atol=1e-3)
+
+
+def test_a_style_of_munit_that_is_found_again_teaches_its_encoder_and_decoder(
+    tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stage = stage_on_noise("munit", tiny_settings, tmp_path)
+    # of the losses of the networks, that of the style alone
+    monkeypatch.setattr(munit, "IMAGE_WEIGHT", 0.0)
+    monkeypatch.setattr(munit, "CONTENT_WEIGHT", 0.0)
+    monkeypatch.setattr(MunitStage, "_judge", lambda *_: torch.zeros((), requires_grad=True))
+    stage.step(0)
+    for networks in (stage.network.module.style_encoders, stage.network.module.decoders):
+        for network in networks:
+            assert any(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+
+
+def test_slices_of_drit_exchange_their_attributes_and_get_them_back(
+    tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stage = stage_on_noise("drit", tiny_settings, tmp_path)
+    images, domain = stage.draw(0)
+    means = images.mean(dim=(1, 2, 3), keepdim=True)
+    # the attribute of a slice is its mean, known for certain, and its content the rest
+    monkeypatch.setattr(DritStage, "_content", lambda _, slices, *__: slices - slices.mean(dim=(1, 2, 3), keepdim=True))
+    stage.network = SimpleNamespace(
+        attribute=lambda slices, _: (slices.mean(dim=(1, 2, 3))[:, None], torch.full((len(slices), 1), -100.0)),
+        decode=lambda content, attribute, _: content + attribute[:, :, None, None],
+    )
+    made = stage._exchange(images, domain, torch.Generator())
+    half = len(images) // 2
+    assert torch.allclose(made["translated"], images - means + means.roll(half, 0), atol=1e-5)
+    assert torch.allclose(made["cycled"], images, atol=1e-5)
+    assert torch.allclose(made["reconstructed"], images, atol=1e-5)

@@ -67,6 +67,8 @@ def test_labels_of_the_target_are_read_by_supervised_alone(settings: Configurati
         ("no_adaptation", False, False, False, "ours"),
         ("cyclegan", True, False, False, "cyclegan"),
         ("cycada", True, True, False, "cycada"),
+        ("munit", True, False, False, "munit"),
+        ("drit", True, False, False, "drit"),
         ("style_transfer", True, False, False, "ours"),
         ("style_transfer_d1", True, True, False, "ours"),
         ("style_transfer_d2", True, False, True, "ours"),

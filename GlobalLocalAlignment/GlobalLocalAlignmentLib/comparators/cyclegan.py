@@ -8,7 +8,7 @@ too, whose default is also that of the paper. The identity loss is off, as it is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -102,18 +102,30 @@ class PatchDiscriminator(nn.Module):
         return self.layers(image)
 
 
-class _ByDomain(nn.Module):
-    """A network for each domain, each sample through that of its own."""
+def by_domain(networks: Iterable[nn.Module], domain: Tensor, *inputs: Tensor) -> Tensor:
+    """Each sample through the network of its own domain.
 
+    Args:
+        networks: one for each domain.
+        domain: (N,) integer labels.
+        inputs: what a network takes, each (N, ...).
+
+    Returns:
+        (N, ...), in the order of the inputs.
+    """
+    parts, places = [], []
+    for label, network in enumerate(networks):
+        place = torch.nonzero(domain == label)[:, 0]
+        if len(place):
+            parts.append(network(*(values[place] for values in inputs)))
+            places.append(place)
+    return torch.cat(parts)[torch.cat(places).argsort()]
+
+
+class _ByDomain(nn.Module):
     def __init__(self, networks: list[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-
-    def apply_to(self, images: Tensor, domain: Tensor) -> Tensor:
-        """Images (N, 1, H, W) through the network of their domain (N,), in their own order."""
-        places = [torch.nonzero(domain == label)[:, 0] for label in range(len(self.networks))]
-        parts = [network(images[place]) for network, place in zip(self.networks, places, strict=True) if len(place)]
-        return torch.cat(parts)[torch.cat(places).argsort()]
 
 
 class CycleGanTranslator(_ByDomain):
@@ -135,7 +147,7 @@ class CycleGanTranslator(_ByDomain):
 
     def forward(self, image: Tensor, domain: Tensor, to_domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) of any domain in the look of ``to_domain`` (N,)."""
-        return self.apply_to(image, to_domain)
+        return by_domain(self.networks, to_domain, image)
 
 
 class _Discriminators(_ByDomain):
@@ -145,7 +157,7 @@ class _Discriminators(_ByDomain):
 
     def forward(self, image: Tensor, domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) judged as a member of domain (N,)."""
-        return self.apply_to(image, domain)
+        return by_domain(self.networks, domain, image)
 
 
 class CycleGanStage(TranslatorStage):
@@ -155,6 +167,8 @@ class CycleGanStage(TranslatorStage):
         context: the run.
         source, target: slices of the two domains.
     """
+
+    final_rate_share = 0.0
 
     def __init__(self, context: RunContext, source: SliceStore, target: SliceStore) -> None:
         configuration = context.configuration
@@ -208,10 +222,6 @@ class CycleGanStage(TranslatorStage):
         self.discriminator_optimizer.step()
         self.average.update(self.network.module, iteration)
         return {"cycle": cycle, "adversarial": adversarial, "discriminator": discriminator, "learning_rate": rate}
-
-    def learning_rate(self, iteration: int) -> float:
-        """Constant for the first half, then falling in a line to zero."""
-        return self.settings.learning_rate * (1 - max(0.0, 2 * iteration / self.iterations - 1))
 
     def _judge(self, images: Tensor, domain: Tensor, label: float) -> Tensor:
         return adversarial_loss(self.discriminator(images, domain), label, "least_squares")

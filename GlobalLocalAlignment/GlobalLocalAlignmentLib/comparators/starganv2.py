@@ -19,18 +19,17 @@ from ..config import Plane, Synthesis
 from ..slicestore import SliceStore
 from ..training.batches import frozen, mixed_seed
 from ..training.engine import RunContext
-from ..training.translation import TranslatorStage
+from ..training.translation import OUR_RATE, TranslatorStage
+from .codes import codes_of_call, normal_codes
 
 LATENT, STYLE, HIDDEN = 16, 64, 512
 WIDEST = 8
 """Channels grow from the width up to eight times the width."""
 
 REGULARIZATION, STYLE_WEIGHT, DIVERSITY_WEIGHT, CYCLE_WEIGHT = 1.0, 1.0, 2.0, 1.0
-RATE, MAPPING_RATE_SHARE, OUR_RATE = 1e-4, 0.01, 2e-4
+RATE, MAPPING_RATE_SHARE = 1e-4, 0.01
 BETAS, WEIGHT_DECAY, AVERAGE_DECAY = (0.0, 0.99), 1e-4, 0.999
 SLOPE = 0.2
-SPREAD_SEED = 0
-"""Of the latent codes of a translation, so that the same call gives the same slices."""
 
 
 class ResidualBlock(nn.Module):
@@ -216,8 +215,8 @@ class StarGanV2Translator(nn.Module):
 
     def forward(self, image: Tensor, domain: Tensor, to_domain: Tensor) -> Tensor:
         """Image (N, 1, H, W) of any domain in the look of ``to_domain`` (N,), each with a style of its own."""
-        latent = torch.randn(len(image), LATENT, generator=torch.Generator().manual_seed(SPREAD_SEED))
-        return self.generator(image, self.mapping(latent.to(image.device), to_domain)).clamp(-1, 1)
+        latent = codes_of_call(len(image), LATENT, image.device)
+        return self.generator(image, self.mapping(latent, to_domain)).clamp(-1, 1)
 
     def translate(self, image: Tensor, style: Tensor) -> Tensor:
         """Image (N, 1, H, W) in a style (N, 64), not bounded."""
@@ -251,6 +250,8 @@ class StarGanV2Stage(TranslatorStage):
         source, target: slices of the two domains.
     """
 
+    rate_share = RATE / OUR_RATE
+
     def __init__(self, context: RunContext, source: SliceStore, target: SliceStore) -> None:
         configuration = context.configuration
         settings, seed = configuration.synthesis, configuration.training.seed
@@ -279,7 +280,7 @@ class StarGanV2Stage(TranslatorStage):
         self.seed = seed
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
-        rate = self.learning_rate(iteration) / OUR_RATE * RATE
+        rate = self.learning_rate(iteration)
         self.set_rates(rate)
         images, domain = self.draw(iteration)
         other = 1 - domain
@@ -358,9 +359,9 @@ class StarGanV2Stage(TranslatorStage):
         return self.network.style_of_image(references, domain)
 
     def _latents(self, iteration: int, count: int) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, 3, iteration, self.fabric.global_rank))
-        both = torch.randn(2, count, LATENT, generator=generator).to(self.fabric.device)
-        return both[0], both[1]
+        seed = mixed_seed(self.seed, 3, iteration, self.fabric.global_rank)
+        first, second = normal_codes(2 * count, LATENT, seed, self.fabric.device).chunk(2)
+        return first, second
 
 
 def _initialize(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""The rows of the tables: other methods (Tables I and II), Table III, the bounds, and the printed polarity."""
+"""The rows of the tables: other methods (Tables I and II, Fig. 7), Table III, the bounds, and the printed polarity."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ METHODS: dict[str, Method] = {
         Method("synseg_net", "SynSeg-Net", _joint("synseg_net")),
         Method("cycada", "CyCADA", merge(_parts(d2=False, translator="cycada"), WITHOUT_MASK)),
         Method("sifa", "SIFA", _joint("sifa")),
+        Method("munit", "MUNIT", _parts(d1=False, d2=False, translator="munit")),
+        Method("drit", "DRIT++", _parts(d1=False, d2=False, translator="drit")),
         Method("style_transfer", "style transfer alone", _parts(d1=False, d2=False)),
         Method("style_transfer_d1", "style transfer + D1", _parts(d2=False)),
         Method("style_transfer_d2", "style transfer + D2", _parts(d1=False)),

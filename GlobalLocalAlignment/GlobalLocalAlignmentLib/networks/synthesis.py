@@ -48,12 +48,12 @@ class ReflectConvolution(nn.Conv2d):
     Automatic mixed precision pads in 32 bits on some devices, which costs more than the convolution it prepares.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int) -> None:
-        super().__init__(inputs, outputs, size)
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, size, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            padded = functional.pad(features, 4 * [self.kernel_size[0] // 2], mode="reflect")
+            padded = functional.pad(features, 4 * [(self.kernel_size[0] - 1) // 2], mode="reflect")
         return super().forward(padded)
 
 
@@ -70,21 +70,20 @@ class ResidualBlock(nn.Module):
         return features + adaptive_instance_normalization(self.second(hidden), style)
 
 
-class StylePerceptron(nn.Module):
-    """Three fully connected layers from the one-hot domain label to all AdaIN parameters of one network (Table V).
+class CodePerceptron(nn.Module):
+    """Three fully connected layers from a code to all AdaIN parameters of one network.
 
     Args:
-        domains: length of the one-hot label.
+        length: numbers of the code.
         hidden: width of the two hidden layers.
         normalized_channels: channels of each AdaIN, in order; n_s is twice their sum.
     """
 
-    def __init__(self, domains: int, hidden: int, normalized_channels: list[int]) -> None:
+    def __init__(self, length: int, hidden: int, normalized_channels: list[int]) -> None:
         super().__init__()
-        self.domains = domains
         self.normalized_channels = normalized_channels
         self.layers = nn.Sequential(
-            nn.Linear(domains, hidden),
+            nn.Linear(length, hidden),
             nn.ReLU(),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
@@ -96,6 +95,23 @@ class StylePerceptron(nn.Module):
         """n_s: number of AdaIN parameters."""
         return 2 * sum(self.normalized_channels)
 
+    def forward(self, code: Tensor) -> Style:
+        """``code`` (N, length) -> scale and shift of each AdaIN in turn."""
+        parameters = self.layers(code)
+        for part in parameters.split([2 * channels for channels in self.normalized_channels], dim=1):
+            scale, shift = part.chunk(2, dim=1)
+            yield scale, shift
+
+
+class StylePerceptron(CodePerceptron):
+    """Perceptron whose code is the one-hot domain label (Table V).
+
+    Args:
+        domains: length of the one-hot label.
+        hidden: width of the two hidden layers.
+        normalized_channels: channels of each AdaIN, in order.
+    """
+
     def start_plain(self) -> None:
         """Start near scale 1 and shift 0: with Kaiming's outputs of size one, a channel in four starts mirrored."""
         nn.init.normal_(self.layers[-1].weight, 0.0, 0.01)
@@ -103,11 +119,8 @@ class StylePerceptron(nn.Module):
 
     def forward(self, domain: Tensor) -> Style:
         """``domain`` (N,) integer labels -> scale and shift of each AdaIN in turn."""
-        label = functional.one_hot(domain, self.domains).to(self.layers[0].weight.dtype)
-        parameters = self.layers(label)
-        for part in parameters.split([2 * channels for channels in self.normalized_channels], dim=1):
-            scale, shift = part.chunk(2, dim=1)
-            yield scale, shift
+        first = self.layers[0]
+        return super().forward(functional.one_hot(domain, first.in_features).to(first.weight.dtype))
 
 
 class ContentEncoder(nn.Module):
@@ -177,7 +190,7 @@ class SynthesisNetwork(nn.Module):
         self.decoder = Decoder(width, blocks)
         self.encoder_style = StylePerceptron(domains, hidden, self.encoder.normalized_channels)
         self.decoder_style = StylePerceptron(domains, hidden, self.decoder.normalized_channels)
-        self.apply(_initialize_kaiming)
+        self.apply(initialize_kaiming)
         for perceptron in (self.encoder_style, self.decoder_style):
             perceptron.start_plain()
 
@@ -199,7 +212,8 @@ class SynthesisNetwork(nn.Module):
         return self.decode(self.encode(image, domain), to_domain)
 
 
-def _initialize_kaiming(module: nn.Module) -> None:
+def initialize_kaiming(module: nn.Module) -> None:
+    """Weights of a convolution or linear layer by Kaiming's rule, biases zero; for ``apply``."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, a=0, mode="fan_in")
         nn.init.zeros_(module.bias)

@@ -15,7 +15,14 @@ from .figures import average_figure, error_figure, segmentation_figure, translat
 from .frame import frame, picture
 
 TITLE = "Ablation"
-TRANSLATORS = {"ours": "ours", "cyclegan": "CycleGAN", "cycada": "CyCADA", "stargan_v2": "StarGAN v2"}
+TRANSLATORS = {
+    "ours": "ours",
+    "cyclegan": "CycleGAN",
+    "cycada": "CyCADA",
+    "stargan_v2": "StarGAN v2",
+    "munit": "MUNIT",
+    "drit": "DRIT++",
+}
 """Titles of the translators of stage one, by their names in the settings."""
 
 

@@ -16,6 +16,8 @@ from .batches import DomainBatches
 from .engine import RunContext, Stage, WeightAverage, set_learning_rate
 
 SOURCE, TARGET = 0, 1
+OUR_RATE = 2e-4
+"""Learning rate of our translator in the paper."""
 
 
 class TranslatorStage(Stage):
@@ -31,6 +33,10 @@ class TranslatorStage(Stage):
     """
 
     name = "synthesis"
+    rate_share: float = 1.0
+    """The rate of its paper over ``OUR_RATE``, by which the configured rate is multiplied."""
+    final_rate_share: float | None = None
+    """Share of the rate that is left at the end; the configured one where it is None."""
 
     def __init__(
         self,
@@ -68,9 +74,10 @@ class TranslatorStage(Stage):
         set_learning_rate(self.discriminator_optimizer, rate)
 
     def learning_rate(self, iteration: int) -> float:
-        """Constant for the first half, then falling in a line to ``final_learning_rate_share`` of itself."""
+        """Constant for the first half, then falling in a line to the final share of itself."""
         second_half = max(0.0, 2 * iteration / self.iterations - 1)
-        return self.settings.learning_rate * (1 - second_half * (1 - self.settings.final_learning_rate_share))
+        final = self.settings.final_learning_rate_share if self.final_rate_share is None else self.final_rate_share
+        return self.settings.learning_rate * self.rate_share * (1 - second_half * (1 - final))
 
     def state(self) -> dict[str, Any]:
         return {
