@@ -10,7 +10,7 @@ import slicer
 import vtk
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-from segmentpanel import PATIENCE, add_phantom, choose
+from segmentpanel import PATIENCE, add_phantom, choose, export
 
 NAMES = ("liver", "right kidney", "left kidney", "spleen")
 GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
@@ -166,7 +166,7 @@ def test_results_in_a_chosen_segmentation_can_be_exported(panel, slicer_host, us
     slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
     assert panel.ui.statusLabel.text == "1 segmented.", panel.ui.logText.toPlainText()
     assert panel.ui.exportButton.enabled and panel.ui.show3DButton.enabled
-    panel.ui.exportButton.click()
+    export(panel, slicer_host)
     exported = slicer.util.arrayFromVolume(slicer.util.getNode("CT labels"))
     inside = slicer.util.arrayFromSegmentBinaryLabelmap(node, node.GetSegmentation().GetNthSegmentID(2), ct)
     assert np.array_equal(exported == 1, inside > 0)

@@ -178,8 +178,8 @@ def test_a_training_that_is_to_stop_stops_when_slicer_quits(panel, slicer_host, 
     add_cohorts(panel)
     run_long(panel, tiny_words)
     start(panel, slicer_host)
-    slicer_host.wait_until(lambda: panel.logic.run.state.iteration >= 2, PATIENCE)
     run = panel.logic.run
+    slicer_host.wait_until(lambda: run.status == "running", PATIENCE)
     panel._closeGuard.guard(window)
     slicer_host.answers.give(qt.QMessageBox.No)
     assert window.close() and run.status == "running"
