@@ -103,8 +103,6 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/GlobalLocalAlignment.ui"))
         self.layout.addWidget(uiWidget)
-        # for Segment Statistics that was loaded or reloaded since Slicer started
-        registerComparison()
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = GlobalLocalAlignmentLogic()
@@ -156,6 +154,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.removeObservers()
 
     def enter(self) -> None:
+        # Segment Statistics may have been loaded or reloaded since Slicer started
+        registerComparison()
         self.initializeParameterNode()
         self._deviceFinder.find(self.onDevicesFound)
 

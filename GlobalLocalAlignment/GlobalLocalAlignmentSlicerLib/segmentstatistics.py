@@ -9,7 +9,7 @@ def registerComparison() -> bool:
     """Register the plugin, unless it is registered; Segment Statistics uses it from its next logic on.
 
     May be called at any time and any number of times. A developer who reloads Segment Statistics takes all plugins of
-    others away, so the module calls it whenever its panel is made, too.
+    others away, so the module calls it whenever its panel is entered, too.
 
     Returns:
         whether Segment Statistics has the plugin now; Slicer may have been built or started without that module.
