@@ -19,6 +19,7 @@ from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, r
 from GlobalLocalAlignmentSlicerLib.scenecases import isImage
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
+from GlobalLocalAlignmentSlicerLib.segmentstatistics import registerComparison
 from GlobalLocalAlignmentSlicerLib.steps import Steps
 from GlobalLocalAlignmentSlicerLib.suitability import concerns
 from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError
@@ -61,6 +62,8 @@ class GlobalLocalAlignment(ScriptedLoadableModule):
             "Implements Z. Su et al., Mind The Gap: Alleviating Local Imbalance for Unsupervised Cross-Modality"
             " Medical Image Segmentation, IEEE Journal of Biomedical and Health Informatics, 2023."
         )
+        # Segment Statistics may be loaded after this module
+        slicer.app.connect("startupCompleted()", registerComparison)
 
 
 @parameterNodeWrapper
@@ -151,6 +154,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.removeObservers()
 
     def enter(self) -> None:
+        # Segment Statistics may have been loaded or reloaded since Slicer started
+        registerComparison()
         self.initializeParameterNode()
         self._deviceFinder.find(self.onDevicesFound)
 

@@ -1,10 +1,4 @@
-"""Dice, average surface distance in both definitions in use, and the 95 % Hausdorff distance.
-
-Average surface distance (ASD) is symmetric. ``assd`` is the mean of the two directed means; ``pooled_asd`` is the mean
-over the distances of both surfaces together, which a large surface dominates. Both are given in voxels (distance of
-indices, as the paper's tables) and in millimetres. The 95 % Hausdorff distance (HD95) is the larger of the two directed
-95th percentiles, as MONAI defines it; MedPy takes one percentile of both surfaces together.
-"""
+"""Scores of predicted label maps against true ones, per case and structure, and their summary."""
 
 from __future__ import annotations
 
@@ -14,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from .cases import find_volumes, pair_cases
 from .errors import ErrorCollector, InputError
+from .maskscores import dice_score, surface_scores
 from .resultfiles import read_rows, write_rows
 from .volumes import check_same_geometry, read_labelmap
 
@@ -88,49 +82,6 @@ def score_labelmaps(
         distances = surface_scores(predicted, true, spacing)
         scores.append(ClassScore(case, label, name, dice_score(predicted, true), *distances, *counts))
     return scores
-
-
-def dice_score(predicted: np.ndarray, true: np.ndarray) -> float:
-    """2 |A and B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
-    total = int(predicted.sum()) + int(true.sum())
-    return 2 * int((predicted & true).sum()) / total if total else math.nan
-
-
-def surface_scores(predicted: np.ndarray, true: np.ndarray, spacing: Sequence[float]) -> tuple[float, ...]:
-    """assd_voxel, pooled_asd_voxel, assd_mm, pooled_asd_mm, hd95_mm of two boolean masks; all NaN where one is empty.
-
-    The surface of a mask is its voxels with a face neighbour outside it; the border of the array counts as outside.
-    """
-    if not predicted.any() or not true.any():
-        return (math.nan,) * 5
-    box = _bounding_box(predicted | true)
-    predicted, true = predicted[box], true[box]
-    there, back = _directed_distances(predicted, true, (1.0,) * predicted.ndim)
-    there_mm, back_mm = _directed_distances(predicted, true, tuple(spacing))
-    return (
-        float((there.mean() + back.mean()) / 2),
-        float(np.concatenate([there, back]).mean()),
-        float((there_mm.mean() + back_mm.mean()) / 2),
-        float(np.concatenate([there_mm, back_mm]).mean()),
-        float(max(np.percentile(there_mm, 95), np.percentile(back_mm, 95))),
-    )
-
-
-def _directed_distances(
-    predicted: np.ndarray, true: np.ndarray, spacing: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    surfaces = [_surface(predicted), _surface(true)]
-    fields_ = [ndimage.distance_transform_edt(~surface, sampling=spacing) for surface in surfaces]
-    return fields_[1][surfaces[0]], fields_[0][surfaces[1]]
-
-
-def _surface(mask: np.ndarray) -> np.ndarray:
-    inner = ndimage.binary_erosion(mask, ndimage.generate_binary_structure(mask.ndim, 1), border_value=0)
-    return mask & ~inner
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    return tuple(slice(part.start, part.stop) for part in ndimage.find_objects(mask.astype(np.uint8))[0])
 
 
 def evaluate_folders(

@@ -47,3 +47,12 @@ def foundTerm(text: str) -> str:
     category, kind, modifier, region = (parts[place].rpartition("^")[0] for place in (1, 2, 3, 5))
     unsaid = kind.strip("^") == "" or (category in TISSUE and kind in TISSUE)
     return "" if unsaid and not modifier.strip("^") and not region.strip("^") else text
+
+
+def codesOf(text: str) -> tuple[str, ...]:
+    """Codes of structure, modifier, region and its modifier in a serialised entry, without their words and category.
+
+    Empty where the entry is empty.
+    """
+    parts = text.split("~")
+    return tuple(parts[place].rpartition("^")[0].strip("^") for place in (2, 3, 5, 6)) if len(parts) == PARTS else ()

@@ -13,14 +13,13 @@ import torch
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.evaluation import (
     ClassScore,
-    dice_score,
     evaluate_folders,
     read_scores,
     score_labelmaps,
     summarize,
-    surface_scores,
     write_scores,
 )
+from GlobalLocalAlignmentLib.maskscores import dice_score, surface_scores, volume_errors
 from GlobalLocalAlignmentLib.volumes import Volume, write_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +62,20 @@ def test_surface_distances_equal_brute_force(first: int, second: int):
     assd_voxel, pooled_voxel, assd_mm, pooled_mm, hd95 = surface_scores(predicted, true, SPACING)
     assert np.allclose((assd_voxel, pooled_voxel), brute_force(predicted, true, (1, 1, 1))[:2])
     assert np.allclose((assd_mm, pooled_mm, hd95), brute_force(predicted, true, SPACING))
+
+
+@pytest.mark.parametrize("noise", [float(np.float32(0.7)), np.nextafter(0.7, 0)], ids=["NIfTI", "last digit"])
+def test_one_grid_has_one_score_whatever_a_header_makes_of_its_spacing(noise: float):
+    predicted, true, noisy = blob(1), blob(2), (noise, *SPACING[1:])
+    assert noisy != SPACING
+    assert surface_scores(predicted, true, noisy) == surface_scores(predicted, true, SPACING)
+    assert volume_errors(predicted, true, noisy) == volume_errors(predicted, true, SPACING)
+
+
+def test_volume_errors_count_what_one_mask_has_alone():
+    predicted, true = np.zeros((2, 3, 4), bool), np.zeros((2, 3, 4), bool)
+    predicted[0, 0, :3], true[0, 0, 2], true[1, 1, 1] = True, True, True
+    assert volume_errors(predicted, true, (0.5, 1, 4)) == (2.0, 4.0, 2.0)
 
 
 def test_dice_equals_counting_voxels():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,3 +37,14 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_only_what_slicer_brings_is_imported_when_a_file_is_loaded(path: Path):
     assert imported(path) <= BROUGHT | OURS | set(sys.stdlib_module_names)
+
+
+def test_slicers_own_process_can_score_masks_with_what_slicer_brings():
+    lines = (
+        "import sys, numpy, scipy.ndimage; before = set(sys.modules)",
+        "import GlobalLocalAlignmentLib.maskscores",
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})",
+    )
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT / "GlobalLocalAlignment")
+    assert set(done.stdout.split()) - set(sys.stdlib_module_names) == {"GlobalLocalAlignmentLib"}

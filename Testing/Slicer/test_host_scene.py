@@ -133,6 +133,36 @@ def test_statistics_take_a_plugin_of_ours(blob):
         SegmentStatisticsLogic.registeredPlugins.remove(HostStatisticsPlugin)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("a, b", "c", "several cells"),
+        (np.float32(1), np.float32(2), "no column of float32"),
+        (1, 2.5, "several types"),
+        (1, None, "cannot be missing"),
+        ("a", None, "cannot be missing"),
+    ],
+)
+def test_statistics_refuse_what_slicer_cannot_show(blob, slicer_host, monkeypatch, first, second, message):
+    if slicer_host.genuine:
+        pytest.skip("Slicer's own takes it")
+    from SegmentStatistics import SegmentStatisticsLogic
+    from SegmentStatisticsPlugins import LabelmapSegmentStatisticsPlugin
+
+    segmentation, logic = segment(blob), SegmentStatisticsLogic()
+    values = dict(zip(segmentation.GetSegmentation().GetSegmentIDs(), (first, second), strict=True))
+
+    def compute(plugin: LabelmapSegmentStatisticsPlugin, identifier: str) -> dict[str, object]:
+        value = values[identifier]
+        return {} if value is None else {"voxel_count": value}
+
+    monkeypatch.setattr(LabelmapSegmentStatisticsPlugin, "computeStatistics", compute)
+    logic.getParameterNode().SetParameter("Segmentation", segmentation.GetID())
+    with pytest.raises((TypeError, ValueError), match=message):
+        logic.computeStatistics()
+        logic.exportToTable(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode"))
+
+
 def test_the_four_views_show_volume_and_segments(blob, slicer_host, tmp_path):
     slicer.util.setSliceViewerLayers(background=blob, fit=True)
     before = slicer_host.views.four_up((400, 300))
