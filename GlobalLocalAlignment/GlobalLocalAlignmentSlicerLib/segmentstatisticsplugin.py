@@ -156,7 +156,7 @@ def _cell(text: str) -> str:
 def _measurements() -> dict[str, tuple[str, str, str, str, dict[str, tuple[str, str, str]]]]:
     """Name, title, description, units and codes (value, scheme, meaning) of each measurement.
 
-    No standard has codes for the Dice coefficient and for distances between surfaces; their units and derivations have.
+    Codes are given where Slicer's own plugins have them; for Dice and surface distances we know of none.
     """
     millimetre, cubic = ("mm", "UCUM", "millimeter"), ("mm3", "UCUM", "cubic millimeter")
     volume, mean = ("118565006", "SCT", "Volume"), ("373098007", "SCT", "Mean")
