@@ -38,7 +38,7 @@ scene: demo $(HOST_READY)
 	PYTHONPATH=GlobalLocalAlignment $(BIN)/python -m GlobalLocalAlignmentSlicerLib.demoscene demo
 
 test: lint $(HOST_READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/python -m ruff check .
