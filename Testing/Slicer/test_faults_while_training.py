@@ -42,7 +42,6 @@ def resume(panel, slicer_host) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (GPU_GONE, ("the GPU does not answer any longer", "--resume", "another --device")),
         (GPU_MEMORY, ("memory ran out on the GPU", "lower batch sizes", "plane.size", "preset")),
         (NO_MEMORY, ("memory ran out;", "lower batch sizes", "plane.size", "preset")),
     ],
@@ -134,7 +133,10 @@ def test_a_run_whose_gpu_is_gone_goes_on_with_the_device_that_is_chosen(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     break_processes(monkeypatch, tmp_path / "broken", GPU_GONE, after=120)
     start(panel, slicer_host)
-    wait_for_the_end(panel, slicer_host)
+    line = failure_of(panel, slicer_host)
+    words = (str(panel.logic.run.folder), "the GPU does not answer any longer", "--resume", "another --device")
+    assert all(word in line for word in words), line
+    assert list((panel.logic.run.folder / "checkpoints").iterdir())
     mend_processes(tmp_path / "broken")
     path = panel.logic.run.folder / "config.json"
     settings = json.loads(path.read_text())

@@ -103,6 +103,7 @@ def test_from_volumes_in_the_scene_to_a_model_that_segments_them(panel, slicer_h
     sources, targets = add_cohorts(panel)
     assert states(panel) == [*2 * ["good; liver, right kidney, left kidney, spleen"], *2 * ["good"]]
     assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+    suggested = panel.ui.runNameEdit.text
     start(panel, slicer_host)
     assert panel.ui.startButton.text == "Stop"
     inputs = panel.logic.run.inputs
@@ -110,6 +111,8 @@ def test_from_volumes_in_the_scene_to_a_model_that_segments_them(panel, slicer_h
     run = panel.logic.run
     assert run.status == "finished", panel.ui.logText.toPlainText()
     assert panel.ui.startButton.text == "Start" and "has the model" in panel.ui.statusLabel.text
+    assert (run.folder.name, panel.ui.runNameEdit.text) == (suggested, f"{suggested}_2")
+    assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
     assert not inputs.exists()
     card = readModelCard(run.model)
     assert [label.name for label in card.labels] == list(PHANTOM_LABELS["abdomen"].values())
