@@ -140,7 +140,7 @@ def _configuration_of(model: Path, wanted: Configuration) -> Configuration:
             "segmentation": card.segmentation,
             "source": wanted.source.model_copy(update=domain),
             "target": wanted.target.model_copy(update=domain),
-            "training": wanted.training.model_copy(update={"seed": card.provenance["seed"]}),
+            "training": wanted.training.model_copy(update={"seed": card.provenance.get("seed", wanted.training.seed)}),
         }
     )
 
