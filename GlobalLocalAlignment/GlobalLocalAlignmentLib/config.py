@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .datatext import LARGEST_TEXT, read_bounded, read_json, read_yaml
 from .errors import InputError
+from .settingtypes import Blocks, Byte, Channels, DomainName, Extent, Fraction, Name, Positive, Term, Text
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+LONGEST_VALUE = 100
+"""Signs of a wrong value that a message shows."""
 
 
 class Section(BaseModel):
     """Part of the configuration: refuses keys it does not know and values of the wrong type."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class Label(Section):
@@ -31,17 +31,17 @@ class Label(Section):
     """
 
     value: Annotated[int, Field(ge=1, le=254)]
-    name: Annotated[str, Field(min_length=1)]
-    color: tuple[int, int, int] = (128, 174, 128)
-    terminology: str = ""
+    name: Name
+    color: tuple[Byte, Byte, Byte] = (128, 174, 128)
+    terminology: Term = ""
 
 
 class Plane(Section):
     """Which slices are cut, at which in-plane spacing (mm) and size (rows, columns)."""
 
     orientation: Literal["axial", "coronal", "sagittal", "acquisition"] = "axial"
-    spacing: Annotated[float, Field(gt=0)] = 1.0
-    size: tuple[Positive, Positive] = (256, 256)
+    spacing: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    size: tuple[Extent, Extent] = (256, 256)
     center: Literal["volume", "body"] = "volume"
 
     @field_validator("size")
@@ -88,7 +88,7 @@ class Domain(Section):
     not name stay as they are.
     """
 
-    modality: str = "automatic"
+    modality: DomainName = "automatic"
     images: list[Path] = []
     labelmaps: list[Path] = []
     include: list[str] = []
@@ -136,10 +136,10 @@ class Synthesis(Section):
     model: Path | None = None
     translator: Literal["ours", "cyclegan", "cycada", "stargan_v2", "munit", "drit"] = "ours"
 
-    width: Positive = 64
-    blocks: Positive = 4
-    hidden: Positive = 256
-    discriminator_width: Positive = 64
+    width: Channels = 64
+    blocks: Blocks = 4
+    hidden: Channels = 256
+    discriminator_width: Channels = 64
     iterations: Positive = 50000
     batch_size: Positive = 8
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
@@ -172,11 +172,11 @@ class Segmentation(Section):
 
     method: Literal["ours", "synseg_net", "sifa"] = "ours"
 
-    width: Positive = 64
-    blocks: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)
+    width: Channels = 64
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = (3, 4, 6, 3)
     stem_pooling: bool = True
-    feature_discriminator_width: Annotated[int, Field(ge=4)] | None = None
-    discriminator_width: Positive = 64
+    feature_discriminator_width: Annotated[int, Field(ge=4, le=65536)] | None = None
+    discriminator_width: Channels = 64
     iterations: Positive = 40000
     batch_size: Positive = 8
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -257,9 +257,9 @@ class Configuration(Section):
     ``training.model_selection`` says so.
     """
 
-    preset: str = ""
+    preset: Text = ""
     labels: list[Label] = []
-    intensity_by_modality: dict[str, Intensity] = {}
+    intensity_by_modality: dict[DomainName, Intensity] = {}
     plane: Plane = Plane()
     source: Domain = Domain()
     target: Domain = Domain()
@@ -271,9 +271,7 @@ class Configuration(Section):
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Configuration:
-        values = [label.value for label in self.labels]
-        if len(set(values)) != len(values):
-            raise ValueError("two labels have the same value")
+        refuse_same_values(self.labels)
         return self
 
     @model_validator(mode="after")
@@ -288,6 +286,13 @@ class Configuration(Section):
     def dump(self) -> dict[str, Any]:
         """Plain values, as ``config.json`` holds them."""
         return self.model_dump(mode="json")
+
+
+def refuse_same_values(labels: list[Label]) -> None:
+    """Raise ValueError if two labels have the same value."""
+    values = [label.value for label in labels]
+    if len(set(values)) != len(values):
+        raise ValueError("two labels have the same value")
 
 
 def preset_names() -> list[str]:
@@ -305,7 +310,7 @@ def load_preset(name: str) -> dict[str, Any]:
             f"choose one of {', '.join(preset_names())}",
         )
     text = (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    settings = yaml.safe_load(text)
+    settings = read_yaml(text)
     base = settings.pop("based_on", None)
     return merge(load_preset(base), settings) if base else settings
 
@@ -313,8 +318,8 @@ def load_preset(name: str) -> dict[str, Any]:
 def load_file(path: Path) -> dict[str, Any]:
     """Settings of a JSON or YAML file as a nested dictionary."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        settings = read_yaml(read_bounded(path, LARGEST_TEXT).decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read as JSON or YAML ({error})", "check the file") from error
     if not isinstance(settings, dict):
         raise InputError(path, "holds no settings", "write one 'name: value' for each setting")
@@ -340,8 +345,8 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
                 f"--set {text}", "is not of the form section.key=value", "write for example training.seed=1"
             )
         try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            nested: Any = read_yaml(value)
+        except ValueError as error:
             raise InputError(f"--set {text}", "has a value that cannot be read", "quote it") from error
         for part in reversed(name.strip().split(".")):
             nested = {part: nested}
@@ -366,7 +371,7 @@ def read_configuration(run: Path) -> Configuration:
     """Configuration of an earlier run."""
     path = run / "config.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(read_bounded(path, LARGEST_TEXT))
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "name the folder of a run") from error
     return configuration(settings)
@@ -380,7 +385,9 @@ def _setting_error(location: tuple[int | str, ...], kind: str, message: str, val
     if isinstance(value, dict):
         # a rule about several settings of a section: the whole section says nothing
         return InputError(subject, message.removeprefix("Value error, "), "correct one of its values")
-    return InputError(subject, f"cannot be {value!r} ({message})", "correct its value")
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "..."
+    return InputError(subject, f"cannot be {shown} ({message})", "correct its value")
 
 
 def _nearest_setting(location: tuple[int | str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,19 @@ def load_latest(folder: Path, stage: str, warn: Callable[[str], None]) -> tuple[
     """
     for path in reversed(_checkpoints(folder, stage)):
         try:
+            _refuse_packed(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             return int(content["iteration"]), content["state"]
         except Exception as error:  # noqa: BLE001 - whatever a damaged file raises, the one before it is wanted
             warn(f"checkpoint {path.name} is damaged ({type(error).__name__}), the one before it is used")
     return None
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise ValueError for an archive with compressed parts: we write none, and a few bytes may unpack to any size."""
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed")
 
 
 def _checkpoints(folder: Path, stage: str) -> list[Path]:

@@ -18,11 +18,15 @@ from torch import Tensor, nn
 
 from ..config import Configuration
 from ..errors import InputError, StopRequested
+from ..machinefaults import refusal_of
 from .checkpoints import load_latest, save_checkpoint
 from .events import EventLog
 from .stability import StabilityWatch, Symptom
 
 STOP_NAME = "stop"
+STAGE_SUBJECT = "stage "
+"""What the message of an error begins with that is about the training itself."""
+
 RATE_MEMORY = 0.9
 """Share of the earlier rate that a new measurement keeps, so that the time left does not jump."""
 
@@ -157,7 +161,7 @@ class _Progress:
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
             raise InputError(
-                f"stage {self.stage.name}",
+                f"{STAGE_SUBJECT}{self.stage.name}",
                 f"{broken[0]} is not a number at iteration {done}",
                 "start anew with a lower learning rate, or in 32 bits with --precision 32",
             )
@@ -173,7 +177,17 @@ def _resume(stage: Stage, context: RunContext) -> int:
     if found is None:
         return 0
     iteration, state = found
-    stage.load(state)
+    try:
+        stage.load(state)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if refusal_of(error) is not None:
+            raise
+        # half of it may be in the stage by now, so that neither an older one nor a new start would be right
+        raise InputError(
+            context.checkpoints,
+            f"holds a checkpoint of {stage.name} at iteration {iteration} that does not fit this run",
+            "remove it to go on from the one before it",
+        ) from error
     return iteration
 
 
