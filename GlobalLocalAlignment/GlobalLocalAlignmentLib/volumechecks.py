@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import os
 import re
+import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ SMALLEST_SPACING, LARGEST_SPACING = 0.001, 1000.0
 FARTHEST = 1e6
 """Millimetres of the first voxel from the origin; farther away 32 bits cannot tell a voxel from its neighbour."""
 
+STANDARD_ERROR = 2
 MOST_PACKED = 1100
 """Bytes that one byte of a deflated file can stand for at most, and some more."""
 
@@ -106,6 +110,25 @@ def _pieces(path: Path, start: int, length: int) -> Iterator[bytes]:
         while length > 0 and (piece := stream.read(min(CHUNK, length))):
             length -= len(piece)
             yield piece
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Nothing that a library prints to standard error is seen: of a broken file it may print a line for each byte."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(STANDARD_ERROR)
+    except (OSError, ValueError, AttributeError):
+        # a program without a window has none
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)
 
 
 def reason(error: BaseException) -> str:

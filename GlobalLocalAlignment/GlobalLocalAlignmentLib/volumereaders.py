@@ -34,6 +34,7 @@ from .volumechecks import (
     refuse_cut_short,
     refuse_name,
     refuse_too_large,
+    unheard,
 )
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -87,7 +88,8 @@ def read_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     refuse_name(path)
     try:
         if path.is_dir():
-            return _read_series(path)
+            with unheard():
+                return _read_series(path)
         if not path.exists():
             raise InputError(path, "does not exist", "check the path")
         if path.stat().st_size == 0:
@@ -100,7 +102,8 @@ def read_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
             check(path)
             return _read_with_itk(path, str(path))
         if is_dicom_file(path):
-            return _read_dicom_file(path)
+            with unheard():
+                return _read_dicom_file(path)
     except OSError as error:
         raise InputError(path, f"cannot be read ({reason(error)})", AGAIN) from error
     raise InputError(path, "is not of a known format", f"use {', '.join(VOLUME_SUFFIXES)} or a DICOM folder")
@@ -227,7 +230,8 @@ def _lengths(matrix: np.ndarray) -> str:
 
 def _read_with_itk(path: Path, names: str | tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     try:
-        image = sitk.ReadImage(names)
+        with unheard():
+            image = sitk.ReadImage(names)
     except RuntimeError as error:
         raise InputError(path, _itk_problem(error), AGAIN) from error
     if image.GetNumberOfComponentsPerPixel() != 1:
