@@ -6,7 +6,7 @@ import re
 from enum import IntEnum
 from pathlib import Path
 
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Signs that steer a terminal, turn the direction of writing, or stand for bytes of a file name that are no text."""
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-ANY_FOLDER = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/](?:[^\s\\/:;,()'"<>]+[\\/])+""")
+ANY_FOLDER = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[\\/]{1,2}(?:[^\s\\/:;,()'"<>]+[\\/])+""")
 """What is left of a path that begins at the root, up to its last part; folders with spaces are only known by name."""
 
 

@@ -15,7 +15,7 @@ FORMAT = "GlobalLocalAlignment"
 KNOWN_FORMAT_VERSION = 1
 LABEL_VALUES = range(1, 255)
 LONGEST_NAME, LONGEST_TERM, LARGEST_NUMBER = 128, 2000, 1e9
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Signs that steer a terminal, turn the direction of writing, or are half of one; the core refuses the same."""
 
 MOST_HEADER_BYTES = 16 << 20
