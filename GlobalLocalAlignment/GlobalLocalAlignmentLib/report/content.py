@@ -19,7 +19,7 @@ from ..comparison.methods import METHODS
 from ..config import Configuration
 from ..datatext import LARGEST_TEXT, read_bounded, read_json
 from ..errors import InputError
-from ..evaluation import MOST_STRUCTURES, ClassScore, read_scores
+from ..evaluation import METRICS, MOST_STRUCTURES, ClassScore, read_scores
 from ..settingtypes import LARGEST_SLICE
 from ..training.events import LONGEST_LINE, read_events
 
@@ -115,8 +115,13 @@ def _scores(folder: Path) -> dict[str, list[ClassScore]]:
     return {
         method: scores
         for method, scores in found.items()
-        if scores and len({score.label for score in scores}) <= MOST_STRUCTURES
+        if scores and len({score.label for score in scores}) <= MOST_STRUCTURES and not any(map(_infinite, scores))
     }
+
+
+def _infinite(score: ClassScore) -> bool:
+    """Whether a number is infinite: we write none, and no figure can show one."""
+    return any(math.isinf(getattr(score, metric)) for metric in METRICS)
 
 
 def read_panels(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
