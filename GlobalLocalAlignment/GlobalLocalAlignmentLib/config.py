@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import InputError
+from .knownstructures import KNOWN_STRUCTURES
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -297,7 +299,10 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Settings of a preset as a nested dictionary; a preset may build on another one through ``based_on``."""
+    """Settings of a preset as a nested dictionary.
+
+    A preset may build on another one through ``based_on``, and name its labels as ``KNOWN_STRUCTURES`` does.
+    """
     if name not in preset_names():
         raise InputError(
             f"preset {name}",
@@ -306,6 +311,8 @@ def load_preset(name: str) -> dict[str, Any]:
         )
     text = (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(text)
+    if isinstance(settings.get("labels"), str):
+        settings["labels"] = [asdict(structure) for structure in KNOWN_STRUCTURES[settings["labels"]]]
     base = settings.pop("based_on", None)
     return merge(load_preset(base), settings) if base else settings
 
