@@ -87,7 +87,7 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def prefixes(wanted: type[BaseModel], section: type[BaseModel] = settings.Configuration, start: str = "") -> list[str]:
-    """Where a section stands in the settings, as the start of the names of its keys; nowhere if only entries have it."""
+    """Where a section stands in the settings, as the start of the names of its keys; empty if only entries have it."""
     found = [start] if section is wanted else []
     for name, field in section.model_fields.items():
         if inner := section_of(field):
