@@ -13,6 +13,7 @@ import re
 import typing
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,12 @@ def table(name: str) -> str:
     """The table of a name: a section of the settings, or one of the others."""
     others = {"presets": preset_table, "card": card_table, "events": event_table, "exit_codes": exit_code_table}
     return others[name]() if name in others else setting_table(getattr(settings, name))
+
+
+@cache
+def preset_settings(name: str) -> settings.Configuration:
+    """Settings of a preset."""
+    return configuration(load_preset(name))
 
 
 def rows_as_table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -119,7 +126,7 @@ def default_texts(names: list[str], field: FieldInfo) -> list[str]:
         usual = value_at(plain, name)
         others: dict[str, list[str]] = defaultdict(list)
         for preset in preset_names():
-            if (value := value_at(configuration(load_preset(preset)), name)) != usual:
+            if (value := value_at(preset_settings(preset), name)) != usual:
                 others[value_text(value)].append(preset)
         parts = [value_text(usual), *(f"{', '.join(which)}: {value}" for value, which in others.items())]
         lines.setdefault("<br>".join(parts), []).append(name)
@@ -200,7 +207,7 @@ def preset_table() -> str:
     """A row for each preset: what it is made for, at a glance."""
     rows = []
     for name in preset_names():
-        one = configuration(load_preset(name))
+        one = preset_settings(name)
         plane, stages = one.plane, (one.synthesis, one.segmentation)
         rules = [f"{modality}: {rule_text(rule)}" for modality, rule in one.intensity_by_modality.items()]
         rows.append(
