@@ -168,7 +168,7 @@ def kind_text(field: FieldInfo) -> str:
 def _kind(kind: Any, metadata: Iterable[Any]) -> str:
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
-        return _kind(parts[0], [*parts[1].metadata] if isinstance(parts[1], FieldInfo) else parts[1:])
+        return _kind(parts[0], [limit for one in parts[1:] for limit in getattr(one, "metadata", [one])])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in parts)
     if type(None) in parts:
@@ -189,7 +189,7 @@ def _kind(kind: Any, metadata: Iterable[Any]) -> str:
 
 def _plural(kind: Any) -> str:
     known = {str: "names", Path: "paths", int: "values", settings.Label: "structures", settings.Intensity: "rules"}
-    return known[kind]
+    return known[typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind]
 
 
 def _range(kind: type, metadata: Iterable[Any]) -> str:
