@@ -16,6 +16,7 @@ from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.samplephantoms import registerPhantoms
 from GlobalLocalAlignmentSlicerLib.scenecases import isImage
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
@@ -62,8 +63,9 @@ class GlobalLocalAlignment(ScriptedLoadableModule):
             "Implements Z. Su et al., Mind The Gap: Alleviating Local Imbalance for Unsupervised Cross-Modality"
             " Medical Image Segmentation, IEEE Journal of Biomedical and Health Informatics, 2023."
         )
-        # Segment Statistics may be loaded after this module
+        # Segment Statistics and Sample Data may be loaded after this module
         slicer.app.connect("startupCompleted()", registerComparison)
+        slicer.app.connect("startupCompleted()", registerPhantoms)
 
 
 @parameterNodeWrapper

@@ -26,7 +26,7 @@ Term = Annotated[str, Field(max_length=LONGEST_TERM), AfterValidator(_seen)]
 DomainName = Annotated[str, Field(pattern=r"^\w[\w .,()+-]*$", max_length=100)]
 """Names of modalities become parts of file names: no separator of folders in them, and no dot at their start."""
 
-Positive = Annotated[int, Field(gt=0, le=10**9)]
+Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Channels = Annotated[int, Field(gt=0, le=8192)]
 Blocks = Annotated[int, Field(gt=0, le=256)]

@@ -39,14 +39,6 @@ def check_spacing(path: Path, spacing: np.ndarray) -> None:
         raise InputError(path, f"has a voxel spacing of {values} mm", "export it again with its true spacing")
 
 
-def refuse_name(path: Path) -> None:
-    """Raise InputError for a name that is no text: ITK ends the process that gives it one."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InputError(path, "has a name that is no UTF-8, or lies in a folder with one", "rename it") from None
-
-
 def refuse_too_large(path: Path, wanted: int) -> None:
     """Raise InputError for a volume whose bytes do not fit into the memory that is free."""
     free = psutil.virtual_memory().available

@@ -25,6 +25,7 @@ from nibabel.wrapstruct import WrapStructError
 from .dicomchecks import check_geometry, check_nesting
 from .errors import InputError
 from .textheaders import check_metaimage, check_nrrd
+from .volume import LPS_TO_RAS, refuse_name, volume_suffix
 from .volumechecks import (
     AGAIN,
     CHUNK,
@@ -32,14 +33,12 @@ from .volumechecks import (
     check_spacing,
     reason,
     refuse_cut_short,
-    refuse_name,
     refuse_too_large,
     unheard,
 )
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 DICOM_SUFFIXES = (".dcm", ".ima")
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 MOST_REST = 64 << 20
 """Bytes after the voxels of a NIfTI file; there should be none."""
@@ -54,12 +53,6 @@ SLICE_POSITION_TOLERANCE = 0.2
 # what a library would print about a broken file is said by an InputError, in one line
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
-
-
-def volume_suffix(path: Path) -> str:
-    """Suffix in lower case, ``.nii.gz`` as one."""
-    name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
 def is_dicom_file(path: Path) -> bool:

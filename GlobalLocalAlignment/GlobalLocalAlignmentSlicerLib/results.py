@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from .colortables import perceptualColors, structureColors
 from .modelcard import ModelCard
+from .terms import foundTerm
 from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
 INPUT_ROLE = "GlobalLocalAlignment.Input"
@@ -180,8 +181,8 @@ def removeStale(volumeNode: Any, kinds: Collection[str]) -> None:
 def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, None, Any]:
     """A labelmap volume with the label values of the model, on the grid of the volume and beside it.
 
-    Its colour table names the values as the segments are named. Segments that the user added have no label value of
-    the model and are left out. Each ``yield`` gives the window time; the node is what the generator returns.
+    Its colour table has the names, colours and terms of the segments. Segments that the user added have no label value
+    of the model and are left out. Each ``yield`` gives the window time; the node is what the generator returns.
 
     Raises:
         VolumeFileError: one of the two nodes was removed meanwhile.
@@ -200,7 +201,8 @@ def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, No
         if value:
             inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
             labels[inside > 0] = value
-            structures[value] = (segment.GetName(), segment.GetColor())
+            term = foundTerm(segment.GetTerminology() or "")
+            structures[value] = (segment.GetName(), segment.GetColor(), term)
     name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} labels")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, labels)

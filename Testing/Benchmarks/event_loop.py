@@ -5,8 +5,8 @@
 Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
 and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
 are used: the window does not know the difference. Training: two labelled volumes and two of the target are added,
-looked at, written and trained on, with curves and pictures, from the first click to the model. Says which calls held
-the window longest.
+looked at, written and trained on, with curves and pictures, from the first click to the model. Sample data: a set of
+phantoms is made and loaded, then loaded from the cache. Says which calls held the window longest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def main() -> None:
     print(describe())
     print(f"{' x '.join(map(str, options.shape))} voxels")
     host = start()
-    for measure in (_segmenting, _training):
+    for measure in (_segmenting, _training, _sample_data):
         for name in MODULES:
             host.load_module(ROOT / name / f"{name}.py")
         with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +57,7 @@ def _segmenting(host: Host, options: argparse.Namespace, folder: Path) -> None:
     with event_loop_watch() as watch:
         panel.ui.applyButton.click()
         host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    _report("segmenting", watch, panel)
+    _report("segmenting", watch, panel.ui.statusLabel.text)
 
 
 def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
@@ -84,11 +85,28 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
         host.wait_until(lambda: panel.ui.startButton.enabled, PATIENCE)
         panel.ui.startButton.click()
         host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-    _report("training", watch, panel)
+    _report("training", watch, panel.ui.statusLabel.text)
 
 
-def _report(what: str, watch: Watch, panel) -> None:
-    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+def _sample_data(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    import SampleData
+    import slicer
+    from GlobalLocalAlignmentSlicerLib.samplephantoms import SETS
+
+    slicer.mrmlScene.GetCacheManager().SetRemoteCacheDirectory(str(folder))
+    host.load_module(Path(SampleData.__file__))
+    slicer.app.startupCompleted.emit()
+    panel = host.open_module("SampleData")
+    for words in ("made and loaded", "loaded from the cache"):
+        begun = time.perf_counter()
+        with event_loop_watch() as watch:
+            slicer.util.findChild(panel.parent, f"{SETS['source'].title}PushButton").click()
+        seconds = time.perf_counter() - begun
+        _report(f"sample data {words}", watch, f"{seconds:.1f} s")
+
+
+def _report(what: str, watch: Watch, outcome: str) -> None:
+    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {outcome}")
     for place in watch.culprits:
         print(f"    in {place}")
 

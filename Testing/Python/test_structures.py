@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping, StructureRow
-from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, describeTerm, foundTerm
+from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, codesOf, describeTerm, foundTerm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +141,13 @@ def test_the_term_that_every_new_segment_has_is_none(codes: str):
 )
 def test_a_term_that_says_something_is_kept(text: str):
     assert foundTerm(text) == text
+
+
+def test_a_term_of_a_colour_table_of_slicers_is_a_term():
+    text = "~SCT^123037004^Anatomical Structure~SCT^78961009^Spleen~^^~~^^~^^"
+    assert foundTerm(f"{text}~") == text
+    assert describeTerm(f"{text}~") == "Spleen" and codesOf(f"{text}~") == codesOf(text)
+    assert foundTerm("~^^~^^~^^~~^^~^^~") == foundTerm(f"{text}~~") == foundTerm(f"{text}~more") == ""
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "general~SCT^85756007^Tissue~^^~^^~anatomic~^^~^^"])

@@ -184,7 +184,7 @@ def test_sample_data_is_registered_when_slicer_has_started(slicer_host):
 
     slicer_host.load_module(SAMPLE)
     slicer.app.startupCompleted.emit()
-    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == ["ramp.nrrd"]
+    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == [["ramp.nrrd"]]
 
 
 def test_connections_of_a_ui_file_are_made(module):
