@@ -103,7 +103,7 @@ def _selection(content: RunContent) -> str:
 def _warnings(content: RunContent) -> str:
     messages = [
         # the message of a failure may name a file, and by it a patient; the log has it
-        str(entry.get("problem", FAILED) if entry["event"] == "failed" else entry.get("message", ""))
+        str(entry.get("problem") or FAILED if entry["event"] == "failed" else entry.get("message", ""))
         for entry in content.events
         if entry["event"] in ("warning", "failed")
     ]

@@ -128,7 +128,7 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
         "A run cannot go on, or one case of several cannot be used.",
         {
             "message": "file, what is wrong, what to do",
-            "problem": "the last two, where they can be said without the name of a file",
+            "problem": "the last two, empty where they may hold the name of a file",
             "role": "as in `stage_started`",
         },
     ),

@@ -144,9 +144,9 @@ def _failure_told(events: EventLog) -> Iterator[None]:
     except InputError as error:
         # what is said of a volume may name a patient by the name of a file
         sayable = isinstance(error, MachineFault) or getattr(error, "subject", "").startswith(STAGE_SUBJECT)
-        more = {"problem": one_line(f"{error.problem}; {error.remedy}")} if sayable else {}
+        problem = one_line(f"{error.problem}; {error.remedy}") if sayable else ""
         with suppress(OSError):
-            events.emit("failed", "prepare", message=str(error), **more)
+            events.emit("failed", "prepare", message=str(error), problem=problem)
         raise
 
 
