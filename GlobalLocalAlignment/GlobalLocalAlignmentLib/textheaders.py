@@ -119,6 +119,8 @@ def check_nrrd(path: Path) -> None:
     except ValueError as error:
         raise InputError(path, f"has a broken NRRD header ({error})", AGAIN) from error
     _refuse_no_voxels(path, sizes)
+    if skipped_lines and encoding != "raw":
+        raise InputError(path, "skips lines of a file that is no raw one", AGAIN)
     wanted = math.prod(sizes) * value_bytes
     files = [_beside(path, name) for name in names] or [path]
     begin = start if files == [path] else 0
@@ -127,13 +129,7 @@ def check_nrrd(path: Path) -> None:
         skipped = max(skipped, 0) if not skipped_lines else 0
         held = sum(min(file.stat().st_size - begin - skipped, share) for file in files)
     elif encoding in ("gzip", "gz"):
-        # lines are skipped in the packed file, bytes in what it unpacks to
-        held = sum(
-            min(inflated_bytes(file, begin, file.stat().st_size, share + max(skipped, 0)) - max(skipped, 0), share)
-            for file in files
-            if not skipped_lines
-        )
-        held = wanted if skipped_lines else held
+        held = sum(_inflated(path, file, begin, share, max(skipped, 0)) for file in files)
     elif encoding in ("bzip2", "bz2"):
         held = sum(min(unpacked_bzip2_bytes(file, begin, share + max(skipped, 0)), share) for file in files)
     else:
@@ -147,6 +143,15 @@ def check_nrrd(path: Path) -> None:
 def _true(word: str) -> bool:
     """Whether the reader of MetaImages takes a word for yes."""
     return word[:1] in ("T", "t", "1")
+
+
+def _inflated(path: Path, file: Path, first: int, share: int, skipped: int) -> int:
+    """Bytes of voxels in a compressed data file of an NRRD, 0 where they are damaged; some are to be skipped."""
+    held = inflated_bytes(file, first, file.stat().st_size, share + skipped) - skipped
+    if held > share:
+        # what its checksum would say is not known then, and a damaged stream may give more as well as less
+        raise InputError(path, f"holds more than the {share} bytes that its header speaks of", AGAIN)
+    return max(held, 0)
 
 
 def _refuse_no_voxels(path: Path, sizes: list[int]) -> None:
