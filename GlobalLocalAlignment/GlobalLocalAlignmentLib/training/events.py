@@ -9,7 +9,8 @@ run_started       version, preset, device, precision, threads, resumed
 stage_started     of
 progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
 case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
-                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
+                  occur, after mapping], structures [{value, name, color, terminology}, where the labels are a
+                  segmentation of Slicer's], modality (guess from this case alone, empty where it was not read)
 row               name, iteration, of: which training of an ablation comes now
 estimate          device, precision, seconds (of all iterations), memory_bytes (peak on the device), device_memory_bytes
                   (all that the device or the machine has), kinds {name: {title, iterations, rate, seconds}}
