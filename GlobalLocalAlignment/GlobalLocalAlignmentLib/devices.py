@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 
@@ -49,6 +52,9 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 def make_fabric(device: torch.device, precision: str) -> Fabric:
     """Fabric on one device, or on all that ``torchrun`` started this process for."""
+    # two seconds of a processor that predictions, which need the device alone, do not wait for
+    from lightning_fabric import Fabric
+
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning_fabric")

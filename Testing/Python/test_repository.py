@@ -113,6 +113,13 @@ def test_the_package_and_its_command_line_start_without_heavy_libraries(module: 
     assert not set(loaded) & HEAVY
 
 
+def test_a_prediction_starts_without_what_trainings_and_reports_need_alone():
+    modules = ["GlobalLocalAlignmentLib.batch", "GlobalLocalAlignmentLib.devices"]
+    loaded = run_python(f"import sys, {', '.join(modules)}; print(*sys.modules)").split()
+    assert set(modules) <= set(loaded)
+    assert not set(loaded) & {"lightning_fabric", "matplotlib"}
+
+
 def test_the_core_imports_what_it_declares_and_declares_what_it_imports(project: dict):
     outside = set().union(*map(imported, SOURCES)) - set(sys.stdlib_module_names) - {PACKAGE.name}
     declared = {canonicalize_name(Requirement(text).name) for text in project["project"]["dependencies"]}
