@@ -194,7 +194,7 @@ def test_sample_data_is_registered_when_slicer_has_started(slicer_host):
         ({"sampleName": "x", "checksums": None}, "nothing says what is downloaded"),
         ({"sampleName": "x", "thumbnailFileName": "no.png"}, "no.png is no picture"),
         ({"sampleName": "x", "uris": None}, "needs uris"),
-        ({"sampleName": "x", "nodeNames": ["a", "b"], "uris": ["file:///a"]}, "same length"),
+        ({"sampleName": "x", "uris": ["a"], "fileNames": ["a"], "nodeNames": ["a", "b"], "checksums": None}, "length"),
         ({"sampleName": "x", "uris": ["file:///a", "file:///b"]}, "must be a list"),
         ({"sampleName": "x", "customDownloader": "name"}, "no function"),
         ({"sampleName": "x", "loadFileType": "VolumeFile"}, "takes no loadFileType"),
