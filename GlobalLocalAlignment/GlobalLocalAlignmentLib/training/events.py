@@ -66,6 +66,7 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
             "name": "of the case",
             "message": "what is wrong, empty for a case that can be used",
             "values": "label values that occur, after mapping",
+            "structures": "value, name, color and terminology of each, where the labels are a segmentation of Slicer's",
             "modality": "guess from this case alone, empty where it was not read",
         },
     ),
