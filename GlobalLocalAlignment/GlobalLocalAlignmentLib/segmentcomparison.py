@@ -6,8 +6,9 @@ JSON object::
     {"cases": [{"compared": PLACED, "reference": PLACED, "structures": [[SEGMENT or null, SEGMENT or null], ...],
                 "mask": null or {"file": NAME, "matrix": 4 x 4}}, ...]}
 
-    PLACED    {"layers": [{"file": NAME, "first": [I, J, K], "matrix": 4 x 4}, ...],
+    PLACED    {"layers": [{"file": NAME, "first": [I, J, K], "matrix": 4 x 4, "bend": BEND where there is one}, ...],
                "segments": {SEGMENT: [LAYER or null, VALUE], ...}}
+    BEND      {"file": NAME, "low": [I, J, K], "shape": [I, J, K], "step": NUMBER}, see ``bentgrids``
 
 Files are NumPy's .npy beside the job: (I, J, K) label values of a layer, whose segments have a value each. The lines on
 standard output are JSON objects: ``structure`` with the scores of one, ``case`` with those of all together, each with
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from .bentgrids import Bend, straightened
 from .errors import ExitCode
 from .machinefaults import Refusal, machine_fault
 from .maskgrids import CommonGrid, PlacedMask, on_grid_of, on_one_grid, placed, same_grid, values_on
@@ -69,14 +71,29 @@ class _Segments:
 
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
         self._folder, self._layers, self._segments = folder, description["layers"], description["segments"]
+        self._straight: dict[int, np.ndarray] = {}
 
     def mask(self, name: str | None) -> PlacedMask | None:
         """Voxels of a segment, None where it has none or the other side alone has it."""
         layer, value = self._segments[name] if name is not None else (None, 0)
         if layer is None:
             return None
-        labels = np.load(self._folder / self._layers[layer]["file"], mmap_mode="r")
-        return placed(labels == value, np.array(self._layers[layer]["first"]), self._layers[layer]["matrix"])
+        described = self._layers[layer]
+        bend = described.get("bend")
+        labels = self._labels(layer) if bend is None else self._straightened(layer, bend)
+        first = np.array(described["first"] if bend is None else bend["low"])
+        return placed(labels == value, first, described["matrix"])
+
+    def _labels(self, layer: int) -> np.ndarray:
+        return np.load(self._folder / self._layers[layer]["file"], mmap_mode="r")
+
+    def _straightened(self, layer: int, bend: dict[str, Any]) -> np.ndarray:
+        if layer not in self._straight:
+            sources = np.load(self._folder / bend["file"])
+            known = Bend(sources, bend["step"], np.array(bend["low"]), tuple(bend["shape"]))
+            first = np.array(self._layers[layer]["first"])
+            self._straight[layer] = straightened(self._labels(layer), first, known)
+        return self._straight[layer]
 
 
 class _Mask:

@@ -56,7 +56,7 @@ class CompareSection(VTKObservationMixin):
         self.comparison: Comparison | None = None
         self._parameters: CompareParameterNode | None = None
         self._guiTag: int | None = None
-        self._plotted = ""
+        self._shown = ("Dice", True)
         self._filling = False
         self.ui.plotComboBox.addItems(list(SCORES))
         self.ui.worstComboBox.addItems([MOST_WRONG, LOWEST_DICE])
@@ -84,7 +84,8 @@ class CompareSection(VTKObservationMixin):
         self._parameters = CompareParameterNode(parameterNode, PREFIX) if parameterNode is not None else None
         if self._parameters is not None:
             self._guiTag = self._parameters.connectGui(self.ui)
-            self._plotted = self._parameters.plottedScore
+            # what the user did elsewhere stays as it is
+            self._shown = self.shown()
             self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
             self.pairsTable.show(keptPairs(parameterNode))
             self.showTable()
@@ -109,14 +110,23 @@ class CompareSection(VTKObservationMixin):
         if self._parameters is None:
             return
         self.updateCompare()
-        if self.comparison is not None and self._parameters.plottedScore != self._plotted:
-            self._plotted = self._parameters.plottedScore
-            showPlot(self.comparison.rows, SCORES[self._plotted])
-        self.errorViews.setShown(self._parameters.errorsShown)
+        before, self._shown = self._shown, self.shown()
+        if self.comparison is not None and self._shown[0] != before[0]:
+            showPlot(self.comparison.rows, SCORES[self._shown[0]])
+        if self._shown[1] != before[1]:
+            self.errorViews.setShown(self._shown[1])
+
+    def shown(self) -> tuple[str, bool]:
+        """What the panel says of the scene: the score that is plotted, and whether errors are shown."""
+        return self._parameters.plottedScore, self._parameters.errorsShown
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller: Any, event: Any, node: Any) -> None:
-        if slicer.mrmlScene.IsClosing() or self._parameters is None or not node.IsA("vtkMRMLSegmentationNode"):
+        if slicer.mrmlScene.IsClosing() or self._parameters is None:
+            return
+        if node.IsA("vtkMRMLTableNode"):
+            self.showTable()
+        if not node.IsA("vtkMRMLSegmentationNode"):
             return
         kept = [pair for pair in self.pairsTable.pairs if node.GetID() not in vars(pair.pair).values()]
         if len(kept) < len(self.pairsTable.pairs):
@@ -200,7 +210,7 @@ class CompareSection(VTKObservationMixin):
             return
         self.comparison = comparison
         showScores(comparison.rows)
-        showPlot(comparison.rows, SCORES[self._plotted or "Dice"])
+        showPlot(comparison.rows, SCORES[self._shown[0]])
         self.showResults()
 
     def showIdle(self, text: str) -> None:
@@ -245,6 +255,8 @@ class CompareSection(VTKObservationMixin):
 
     def table(self) -> Any | None:
         """The node with the scores, which may come from a scene that was saved; None where there is none."""
+        if slicer.mrmlScene.IsClosing():
+            return None
         return next(iter(ownNodes("vtkMRMLTableNode", SCORES_TABLE)), None)
 
     def onErrorsChosen(self, index: int = 0) -> None:
@@ -252,8 +264,7 @@ class CompareSection(VTKObservationMixin):
             return
         case = self.comparison.cases[self.ui.errorCaseComboBox.currentIndex]
         self.ui.worstStatusLabel.text = ""
-        shown = self._parameters.errorsShown if self._parameters is not None else True
-        self.errorViews.show(case, self.structure(), shown, self.onErrorsMessage)
+        self.errorViews.show(case, self.structure(), self._shown[1], self.onErrorsMessage)
 
     def structure(self) -> str | None:
         """Name of the structure whose errors are looked at, None for all together."""
@@ -286,7 +297,7 @@ class CompareSection(VTKObservationMixin):
 
     def onShowPlot(self) -> None:
         # drawn anew, for the user may have removed it
-        chart = showPlot(self.comparison.rows, SCORES[self._plotted])
+        chart = showPlot(self.comparison.rows, SCORES[self._shown[0]])
         if chart is None:
             self.ui.compareStatusLabel.text = _("No structure has a number there.")
         else:

@@ -120,7 +120,11 @@ class ComparisonJob:
             OSError: the folder cannot be written.
         """
         for name, array in arrays.items():
-            np.save(self.folder / name, array)
+            if not self.stopAsked:
+                np.save(self.folder / name, array)
+        if self.stopAsked:
+            # nobody else may have removed what was being written
+            self.discard()
 
     def start(self, cases: list[dict[str, Any]]) -> None:
         """Start the core.

@@ -1,4 +1,7 @@
-"""The errors of a comparison in the views: the overlay, and the slices that are worst. Files are read beside the window."""
+"""The errors of a comparison in the views: the overlay, and the slices that are worst.
+
+Files are read beside the window.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from .comparisonnodes import ERRORS, ownNodes, showErrors
 from .comparisonjob import VoxelFile
+from .comparisonnodes import ERRORS, ownNodes, showErrors
 from .scenecomparer import ComparedCase
 from .steps import Beside, Steps
 from .worstslice import WorstSlice, jumpTo, normalOf, worstSlice
@@ -34,7 +37,14 @@ class ErrorViews:
                 steps.cancel()
 
     def show(self, case: ComparedCase, structure: str | None, shown: bool, onMessage: Callable[[str], None]) -> None:
-        """Bring the errors of a structure into the scene, None for all together; ``onMessage`` says why that cannot be."""
+        """Bring the errors of a structure into the scene.
+
+        Args:
+            case: whose errors.
+            structure: its name, None for all together.
+            shown: whether they are visible.
+            onMessage: called with why that cannot be.
+        """
         if self._showing is not None:
             self._showing.cancel()
         self._showing = Steps(self._show(case, structure, shown, onMessage))

@@ -71,6 +71,7 @@ class _Handed:
     inputId: str
     structures: list[Structure]
     scored: list[Structure]
+    notes: list[str]
 
 
 class SceneComparer:
@@ -101,19 +102,24 @@ class SceneComparer:
             raise RuntimeError(_("A comparison is running already."))
         handed: list[_Handed] = []
         comparison = Comparison()
+        names = {pair: _names(pair) for pair in pairs}
 
         def finish(outcome: JobOutcome) -> None:
             self._job = None
-            if self._kept is not None:
-                self._kept.discard()
-            self._kept = job
             takeOutcome(outcome, handed, comparison)
+            # the files of the comparison that is shown stay until another one takes its place
+            gone = self._kept if comparison.cases else job
+            if comparison.cases:
+                self._kept = job
+            if gone is not None:
+                gone.discard()
             onFinished(comparison)
 
         job = ComparisonJob(onProgress, finish)
         job.prepare()
         self._job = job
-        self._steps = Steps(self._guarded(self._handOver(job, pairs, handed, comparison, onFinished), job, onFinished))
+        steps = self._handOver(job, names, handed, comparison, onFinished)
+        self._steps = Steps(self._guarded(steps, job, onFinished))
 
     def stop(self) -> None:
         """End the comparison; cases that are done count."""
@@ -143,22 +149,21 @@ class SceneComparer:
     def _handOver(
         self,
         job: ComparisonJob,
-        pairs: list[ComparedPair],
+        names: dict[ComparedPair, tuple[str, str]],
         handed: list[_Handed],
         comparison: Comparison,
         onFinished: Callable[[Comparison], None],
     ) -> Generator[None, None, None]:
         """Write the voxels of all pairs, beside the window, and start the core."""
-        cases, names = [], {}
-        for pair in pairs:
-            names[pair] = _names(pair)
+        cases = []
         try:
-            for pair in pairs:
+            for pair, both in names.items():
                 yield
                 if job.stopAsked:
                     break
                 try:
-                    case, description, arrays = _described(pair, names[pair], job, [one.name for one in handed])
+                    taken = [one.name for one in handed]
+                    case, description, arrays = yield from _described(pair, both, job, taken)
                 except SegmentMaskError as error:
                     comparison.messages.append(str(error))
                     continue
@@ -183,8 +188,8 @@ class SceneComparer:
 
 def _described(
     pair: ComparedPair, names: tuple[str, str], job: ComparisonJob, taken: list[str]
-) -> tuple[_Handed, dict[str, Any], dict[str, Any]]:
-    """A case, its description for the core, and the arrays that go with it; no voxel is touched.
+) -> Generator[None, None, tuple[_Handed, dict[str, Any], dict[str, Any]]]:
+    """A case, its description for the core, and the arrays that go with it.
 
     Raises:
         SegmentMaskError: it cannot be compared.
@@ -199,9 +204,18 @@ def _described(
         raise SegmentMaskError(text.format(result=names[0], reference=names[1]))
     scored = [structure for structure in structures if structure.scored]
     arrays: dict[str, Any] = {}
-    sides = [
-        _side(node, [getattr(one, side) for one in scored], job, arrays)
-        for node, side in zip(nodes, ("segmentId", "referenceId"), strict=True)
+    sides = []
+    for node, side in zip(nodes, ("segmentId", "referenceId"), strict=True):
+        described = yield from _side(node, [getattr(one, side) for one in scored], job, arrays)
+        sides.append(described)
+    for node, name in zip(nodes, names, strict=True):
+        if node.GetScene() is None:
+            raise SegmentMaskError(_("{name} was removed from the scene.").format(name=name))
+    bent = _("{name} is under a transform that bends it: compared on its own grid, straight again.")
+    notes = [
+        bent.format(name=name)
+        for name, side in zip(names, sides, strict=True)
+        if any("bend" in layer for layer in side["layers"])
     ]
     volume = inputOf(*nodes)
     mask = results.findResult(volume, results.FEATURE_MASK) if volume is not None else None
@@ -223,16 +237,18 @@ def _described(
     number = 2
     while name in taken:
         name, number = f"{name.removesuffix(f' {number - 1}')} {number}", number + 1
-    case = _Handed(name, pair, volume.GetID() if volume is not None else "", structures, scored)
+    case = _Handed(name, pair, volume.GetID() if volume is not None else "", structures, scored, notes)
     return case, description, arrays
 
 
-def _side(node: Any, segmentIds: list[str], job: ComparisonJob, arrays: dict[str, Any]) -> dict[str, Any]:
+def _side(
+    node: Any, segmentIds: list[str], job: ComparisonJob, arrays: dict[str, Any]
+) -> Generator[None, None, dict[str, Any]]:
     """One side of a case as the core wants it described."""
     layers, segments, described = SegmentLayers(node), {}, []
     known: list[Any] = []
     for segmentId in filter(None, segmentIds):
-        layer, value = layers.of(segmentId)
+        layer, value = yield from layers.of(segmentId)
         if layer is None:
             segments[segmentId] = [None, 0]
             continue
@@ -242,6 +258,11 @@ def _side(node: Any, segmentIds: list[str], job: ComparisonJob, arrays: dict[str
             file = job.nextFile()
             arrays[file] = layer.values
             described.append({"file": file, "first": layer.first.tolist(), "matrix": layer.matrix.tolist()})
+            if layer.bend is not None:
+                bent = job.nextFile()
+                arrays[bent] = layer.bend.sources
+                box = {"low": layer.bend.low.tolist(), "shape": list(layer.bend.shape), "step": layer.bend.step}
+                described[-1]["bend"] = {"file": bent, **box}
         segments[segmentId] = [place, value]
     return {"layers": described, "segments": segments}
 
@@ -272,6 +293,7 @@ def takeOutcome(outcome: JobOutcome, handed: list[_Handed], comparison: Comparis
             done.voxels[None] = together.voxels
             done.maskMeans = (together.scores["mask_correct"], together.scores["mask_wrong"])
         comparison.cases.append(done)
+        comparison.messages += case.notes
     if outcome.problem:
         comparison.messages.append(outcome.problem)
     if outcome.stopped:

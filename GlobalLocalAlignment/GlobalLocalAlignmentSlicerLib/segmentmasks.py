@@ -8,6 +8,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from .segmentlayers import SegmentLayers
+from .steps import runOut
 
 
 def masksOf(segmentationNode: Any, segmentId: str, referenceNode: Any, referenceId: str) -> Any:
@@ -50,7 +51,14 @@ def emptinessNote(compared: bool, reference: bool) -> str:
 
 
 def _mask(node: Any, segmentId: str) -> Any | None:
+    from GlobalLocalAlignmentLib.bentgrids import straightened
     from GlobalLocalAlignmentLib.maskgrids import placed
 
-    layer, value = SegmentLayers(node).of(segmentId)
-    return placed(layer.values == value, layer.first, layer.matrix) if layer is not None else None
+    # Segment Statistics gives the window no time anyway
+    layer, value = runOut(SegmentLayers(node).of(segmentId))
+    if layer is None:
+        return None
+    values, first = layer.values, layer.first
+    if layer.bend is not None:
+        values, first = straightened(values, first, layer.bend), layer.bend.low
+    return placed(values == value, first, layer.matrix)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import qt
 import slicer
 import slicer.util
 from GlobalLocalAlignmentSlicerLib import results
@@ -35,7 +35,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
 def test_a_cancelled_comparison_leaves_nothing_and_can_be_started_again(section, slicer_host, pair, temporary):  # noqa: F811
     choose(section, *pair)
     section.ui.compareButton.click()
-    assert section.ui.compareButton.text == "Cancel" and section.ui.compareProgressBar.visibleTo(section.widget)
+    assert section.ui.compareButton.text == "Cancel"
     section.ui.compareButton.click()
     wait(section, slicer_host)
     assert section.ui.compareStatusLabel.text == "Stopped." and section.ui.compareButton.text == "Compare"
@@ -65,6 +65,7 @@ def test_closing_the_scene_ends_the_comparison_and_removes_its_files(section, sl
     slicer_host.process_events(300)
     assert not section.comparer.running and section.comparison is None and own() == []
     assert not section.ui.worstButton.enabled and section.ui.errorCaseComboBox.count == 0
+    assert section.ui.scoresTable.mrmlTableNode() is None
     assert list(temporary.iterdir()) == []
 
 
@@ -96,6 +97,7 @@ def test_the_users_removal_of_what_was_shown_is_no_fault(section, slicer_host, p
     compare(section, slicer_host, *pair)
     for node in own():
         slicer.mrmlScene.RemoveNode(node)
+    assert section.ui.scoresTable.mrmlTableNode() is None
     section.ui.errorsShownCheckBox.click()
     section.ui.showTableButton.click()
     section.ui.showPlotButton.click()
@@ -118,7 +120,7 @@ def test_a_core_that_fails_is_said_in_one_line(section, slicer_host, pair, monke
 def test_choices_come_back_with_the_scene(section, slicer_host, pair, tmp_path):  # noqa: F811
     compare(section, slicer_host, *pair)
     section.ui.addPairButton.click()
-    section.pairsTable.widget.item(0, 0).setCheckState(0)
+    section.pairsTable.widget.item(0, 0).setCheckState(qt.Qt.Unchecked)
     section.ui.plotComboBox.currentText = "HD95 (mm)"
     section.ui.worstComboBox.currentText = "lowest Dice"
     section.ui.errorsShownCheckBox.click()
@@ -181,7 +183,7 @@ def test_unchecked_pairs_are_left_out_and_cleared_ones_forgotten(section, slicer
     for number in (1, 2):
         case(number)
     section.ui.findPairsButton.click()
-    section.pairsTable.widget.item(0, 0).setCheckState(0)
+    section.pairsTable.widget.item(0, 0).setCheckState(qt.Qt.Unchecked)
     compare(section, slicer_host)
     assert [one.name for one in section.comparison.cases] == ["CT 2"]
     section.ui.clearPairsButton.click()
