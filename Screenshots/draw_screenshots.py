@@ -90,7 +90,8 @@ def _comparing(host: Host, demo: Path, output: Path) -> None:
     import slicer
     from GlobalLocalAlignmentLib.volumes import read_labelmap
     from GlobalLocalAlignmentSlicerLib import results
-    from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT, ownNodes
+    from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, ownNodes
+    from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT
     from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
 
     panel = host.open_module(MODULES[0])
@@ -99,8 +100,11 @@ def _comparing(host: Host, demo: Path, output: Path) -> None:
     labels = read_labelmap(demo / "data" / "test" / "labels" / f"{SHOWN_CASE}.nii.gz").array.T
     truth = results.showReference(volume, labels, card)
     result = results.findResult(volume, results.SEGMENTATION)
-    truth.GetDisplayNode().SetVisibility(False)
     result.GetDisplayNode().SetVisibility(False)
+    # of the ground truth no more than a shadow in 3D, around the errors
+    truth.GetDisplayNode().SetVisibility2D(False)
+    truth.GetDisplayNode().SetOpacity3D(0.2)
+    truth.CreateClosedSurfaceRepresentation()
     for button in (panel.ui.inputsButton, panel.ui.outputsButton, panel.ui.resultsButton):
         button.collapsed = True
     section = panel.compareSection
@@ -110,6 +114,7 @@ def _comparing(host: Host, demo: Path, output: Path) -> None:
     section.ui.compareButton.click()
     host.wait_until(lambda: not section.comparer.running and not section.errorViews.busy, PATIENCE)
     panel._parameterNode.maskShown = False
+    ownNodes("vtkMRMLSegmentationNode", ERRORS)[0].CreateClosedSurfaceRepresentation()
     host.views.fit()
     section.ui.worstButton.click()
     host.wait_until(lambda: not section.errorViews.busy, PATIENCE)

@@ -180,7 +180,7 @@ class CompareSection(VTKObservationMixin):
         pairs = self.pairs()
         self.ui.compareButton.enabled = bool(pairs)
         self.ui.compareButton.toolTip = (
-            _("Compare {count} cases in the background.").format(count=len(pairs))
+            _("Compare in the background, number of cases: {count}.").format(count=len(pairs))
             if pairs
             else whyNotPair(self._parameters.compared, self._parameters.groundTruth)
         )
@@ -202,7 +202,7 @@ class CompareSection(VTKObservationMixin):
         self.ui.compareProgressBar.value = round(PROGRESS_STEPS * share)
 
     def onFinished(self, comparison: Comparison) -> None:
-        count = _("{count} cases compared.").format(count=len(comparison.cases)) if comparison.cases else ""
+        count = _("{count} compared.").format(count=len(comparison.cases)) if comparison.cases else ""
         lines = [count, *describeNotes(comparison), describeMask(comparison), *comparison.messages]
         self.showIdle("\n".join(filter(None, lines)))
         if not comparison.cases:
@@ -249,6 +249,7 @@ class CompareSection(VTKObservationMixin):
         """Show the scores that are in the scene, also those that were saved with it."""
         table = self.table()
         self.ui.scoresTable.setMRMLTableNode(table)
+        self.ui.scoresTable.resizeColumnsToContents()
         self.ui.showTableButton.enabled = table is not None
         errors = self.comparison is not None or bool(ownNodes("vtkMRMLSegmentationNode", ERRORS))
         self.ui.errorsShownCheckBox.enabled = errors

@@ -21,7 +21,12 @@ SCORES, ERRORS = "scores", "errors"
 MISSED_COLOR, EXTRA_COLOR = (0.0, 0.45, 0.70), (0.90, 0.62, 0.0)
 """Blue and orange of Okabe and Ito (Color Universal Design, 2008): two colours that nobody confuses."""
 
-COLUMNS = tuple(name for name in ComparisonRow.__dataclass_fields__)
+COLUMNS = (
+    *("case", "structure", "dice", "assd_mm", "hd95_mm", "volume_difference_mm3", "mask_correct", "mask_wrong"),
+    *("pooled_asd_mm", "assd_voxel", "pooled_asd_voxel", "false_positive_mm3", "false_negative_mm3"),
+    *("reference_voxels", "predicted_voxels", "reference_segment", "comparison_note"),
+)
+"""Of the table: what is looked at first comes first."""
 
 
 def ownNodes(className: str, kind: str = "") -> list[Any]:
@@ -96,19 +101,39 @@ def columnText(name: str) -> tuple[str, str, str]:
     return title, description, units
 
 
-def showErrors(referenceNode: Any, inputNode: Any | None, name: str, bits: np.ndarray, first, matrix) -> Any:
+def errorMasks(bits: np.ndarray, first: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Voxels that are missed, and those that are extra: (K, J, I) bytes and the index of the first. On any thread.
+
+    Args:
+        bits: (I, J, K), see ``voxelbits`` of the core.
+        first: (3,) index of the first voxel.
+    """
+    from GlobalLocalAlignmentLib.voxelbits import EXTRA, MISSED
+
+    masks = []
+    for bit in (MISSED, EXTRA):
+        inside = (bits & bit) > 0
+        filled = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+        if filled[0].size:
+            box = [slice(int(part[0]), int(part[-1]) + 1) for part in filled]
+        else:
+            box = [slice(0, 1)] * 3
+        start = np.asarray(first) + [part.start for part in box]
+        masks.append((np.ascontiguousarray(inside[tuple(box)].T.astype(np.uint8)), start))
+    return masks
+
+
+def showErrors(referenceNode: Any, inputNode: Any | None, name: str, masks: list[tuple], matrix: np.ndarray) -> Any:
     """The segmentation of the voxels that are missed and of those that are extra, beside the input.
 
     Args:
         referenceNode: the ground truth; the errors get its geometry and move with it.
         inputNode: the volume that was segmented, None where nobody knows it.
         name: of the node.
-        bits: (I, J, K), see ``voxelbits`` of the core.
-        first: (3,) index of the first voxel.
+        masks: of ``errorMasks``.
         matrix: (4, 4) from indices to RAS millimetres of the world.
     """
     import slicer
-    from GlobalLocalAlignmentLib.voxelbits import EXTRA, MISSED
 
     node = ownNode("vtkMRMLSegmentationNode", ERRORS, name)
     node.SetName(name)
@@ -120,14 +145,11 @@ def showErrors(referenceNode: Any, inputNode: Any | None, name: str, bits: np.nd
     local = _under(parent, matrix)
     node.SetAndObserveTransformNodeID(parent.GetID() if parent is not None and local is not None else None)
     _copyGeometry(referenceNode, node)
-    for bit, title, color in (
-        (MISSED, _("missed voxels"), MISSED_COLOR),
-        (EXTRA, _("extra voxels"), EXTRA_COLOR),
-    ):
+    kinds = ((_("missed voxels"), MISSED_COLOR), (_("extra voxels"), EXTRA_COLOR))
+    for (inside, first), (title, color) in zip(masks, kinds, strict=True):
         segment = slicer.vtkSegment()
         segment.SetName(title)
         segment.SetColor(*color)
-        inside = ((bits & bit) > 0).astype(np.uint8)
         segment.AddRepresentation(labelmap, _image(inside, first, matrix if local is None else local))
         segmentation.AddSegment(segment)
     node.CreateDefaultDisplayNodes()
@@ -159,15 +181,15 @@ def _copyGeometry(source: Any, target: Any) -> None:
 
 
 def _image(inside: np.ndarray, first: np.ndarray, matrix: np.ndarray) -> Any:
-    """An oriented image of voxels (I, J, K)."""
+    """An oriented image of voxels (K, J, I)."""
     import slicer
     from vtk.util.numpy_support import numpy_to_vtk
 
     image = slicer.vtkOrientedImageData()
-    last = np.asarray(first) + inside.shape - 1
+    last = np.asarray(first) + inside.shape[::-1] - 1
     image.SetExtent(*(int(end) for pair in zip(first, last, strict=True) for end in pair))
     image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    scalars = numpy_to_vtk(np.ascontiguousarray(inside.T).ravel(), deep=True)
+    scalars = numpy_to_vtk(inside.ravel(), deep=True)
     scalars.SetName("ImageScalars")
     image.GetPointData().SetScalars(scalars)
     return image

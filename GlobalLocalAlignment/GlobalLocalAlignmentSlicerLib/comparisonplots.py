@@ -30,6 +30,9 @@ COLORS = (
 )
 """Colours of Okabe and Ito that show on white."""
 
+LEGEND_ROOM = 1.9
+"""Width of a plot with its legend, in widths of the boxes."""
+
 BOX = 0.3
 """Half the width of a box, in steps from one structure to the next."""
 
@@ -56,11 +59,19 @@ def showPlot(rows: list[ComparisonRow], score: str) -> Any | None:
     else:
         _drawBoxes(chart, values)
     known = np.concatenate(list(values.values()))
-    low, high = (0.0, 1.0) if score == "dice" else (min(0.0, float(known.min())), max(0.0, float(known.max())))
-    room = 0.05 * ((high - low) or 1.0)
     chart.SetYAxisRangeAuto(False)
-    chart.SetYAxisRange(low - (room if low < 0 else 0.0), high + room)
+    chart.SetYAxisRange(*_heights(known, score == "dice", cases == 1))
     return chart
+
+
+def _heights(values: np.ndarray, isShare: bool, bars: bool) -> tuple[float, float]:
+    """Bottom and top of the plot: bars stand on zero, boxes fill it."""
+    low, high = float(values.min()), float(values.max())
+    if bars:
+        low, high = min(0.0, low), 1.0 if isShare else max(0.0, high)
+    room = 0.05 * ((high - low) or 1.0)
+    bottom = 0.0 if bars and low == 0 else low - room
+    return (max(0.0, bottom), 1.0) if isShare else (bottom, high + room)
 
 
 def clearPlot() -> None:
@@ -143,7 +154,8 @@ def _drawBoxes(chart: Any, values: dict[str, np.ndarray]) -> None:
     chart.SetLegendVisibility(True)
     chart.SetXAxisTitle(_("structure, by its number in the legend"))
     chart.SetXAxisRangeAuto(False)
-    chart.SetXAxisRange(0.5, len(values) + 0.5)
+    # the legend lies in the plot, at the right
+    chart.SetXAxisRange(0.5, 0.5 + LEGEND_ROOM * len(values))
 
 
 def _line(chart: Any, name: str, path: np.ndarray, color: tuple[float, float, float]) -> Any:

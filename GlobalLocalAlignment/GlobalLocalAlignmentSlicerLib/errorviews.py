@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .comparisonjob import VoxelFile
-from .comparisonnodes import ERRORS, ownNodes, showErrors
+from .comparisonnodes import ERRORS, errorMasks, ownNodes, showErrors
 from .scenecomparer import ComparedCase
 from .steps import Beside, Steps
 from .worstslice import WorstSlice, jumpTo, normalOf, worstSlice
@@ -82,18 +82,18 @@ class ErrorViews:
             self.setShown(False)
             onMessage(nothingOf(case, structure))
             return
-        reading = Beside(voxels.bits)
+        reading = Beside(lambda: errorMasks(voxels.bits(), voxels.first))
         while not reading.done:
             yield
-        bits = _read(reading, onMessage)
-        if bits is None:
+        masks = _read(reading, onMessage)
+        if masks is None:
             return
         reference = slicer.mrmlScene.GetNodeByID(case.pair.referenceId)
         if reference is None:
             onMessage(_("The ground truth of {case} was removed from the scene.").format(case=case.name))
             return
         name = _("{case} errors").format(case=case.name)
-        showErrors(reference, slicer.mrmlScene.GetNodeByID(case.inputId), name, bits, voxels.first, voxels.matrix)
+        showErrors(reference, slicer.mrmlScene.GetNodeByID(case.inputId), name, masks, voxels.matrix)
         self.setShown(shown)
 
     def _jump(self, case: ComparedCase, structure: str | None, byDice: bool, onFound, onMessage):
