@@ -55,10 +55,13 @@ def showPlot(rows: list[ComparisonRow], score: str) -> Any | None:
     chart.SetTitle(text.format(title=title, cases=cases))
     chart.SetYAxisTitle(f"{title} ({units})" if units and units not in title else title)
     if cases == 1:
-        _drawBars(chart, values, title)
+        _drawBars(chart, values)
     else:
         _drawBoxes(chart, values)
     known = np.concatenate(list(values.values()))
+    # the legend lies in the plot, at the right
+    chart.SetLegendVisibility(True)
+    chart.SetXAxisRangeAuto(False)
     chart.SetYAxisRangeAuto(False)
     chart.SetYAxisRange(*_heights(known, score == "dice", cases == 1))
     return chart
@@ -111,26 +114,20 @@ def boxPath(position: float, values: np.ndarray) -> np.ndarray:
     )
 
 
-def _drawBars(chart: Any, values: dict[str, np.ndarray], title: str) -> None:
+def _drawBars(chart: Any, values: dict[str, np.ndarray]) -> None:
+    """A bar for each structure, which the legend names: under the axis Slicer writes no names."""
     import slicer
-    import vtk
 
-    table = _newTable(title)
-    labels, heights = vtk.vtkStringArray(), vtk.vtkDoubleArray()
-    labels.SetName("structure")
-    heights.SetName("value")
-    for name, numbers in values.items():
-        labels.InsertNextValue(name)
-        heights.InsertNextValue(numbers[0])
-    table.AddColumn(labels)
-    table.AddColumn(heights)
-    series = _newSeries(chart, table, title, COLORS[0])
-    series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeBar)
-    series.SetLabelColumnName("structure")
-    series.SetYColumnName("value")
-    chart.SetLegendVisibility(False)
+    for number, (name, (value,)) in enumerate(values.items()):
+        text = _("{name}: {value:.3g}").format(name=name, value=value)
+        table = _newTable(text)
+        slicer.util.updateTableFromArray(table, np.array([[value]]), ["value"])
+        series = _newSeries(chart, table, text, COLORS[number % len(COLORS)])
+        # Slicer puts the bars of several series with one row side by side around zero
+        series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeBar)
+        series.SetYColumnName("value")
     chart.SetXAxisTitle("")
-    chart.SetXAxisRangeAuto(True)
+    chart.SetXAxisRange(-0.5, LEGEND_ROOM - 0.5)
 
 
 def _drawBoxes(chart: Any, values: dict[str, np.ndarray]) -> None:
@@ -151,10 +148,7 @@ def _drawBoxes(chart: Any, values: dict[str, np.ndarray]) -> None:
     cases.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleNone)
     cases.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle)
     cases.SetMarkerSize(6)
-    chart.SetLegendVisibility(True)
     chart.SetXAxisTitle(_("structure, by its number in the legend"))
-    chart.SetXAxisRangeAuto(False)
-    # the legend lies in the plot, at the right
     chart.SetXAxisRange(0.5, 0.5 + LEGEND_ROOM * len(values))
 
 

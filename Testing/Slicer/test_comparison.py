@@ -212,21 +212,24 @@ def test_comparing_again_replaces_its_own_nodes_and_leaves_the_users(section, sl
     assert [node.GetName() for node in pair] == ["mine", "truth"]
 
 
-def test_bars_are_labelled_with_the_structures_and_the_score_can_be_changed(section, slicer_host, pair):
+def test_the_legend_names_the_bars_and_the_score_can_be_changed(section, slicer_host, pair):
     compare(section, slicer_host, *pair)
     (chart,) = ownNodes("vtkMRMLPlotChartNode", PLOT)
 
     def bars() -> dict[str, float]:
-        series = chart.GetNthPlotSeriesNode(0)
-        assert series.GetPlotType() == series.PlotTypeBar
-        column = series.GetTableNode().GetTable().GetColumnByName
-        labels, heights = column(series.GetLabelColumnName()), column(series.GetYColumnName())
-        return {labels.GetValue(row): heights.GetValue(row) for row in range(labels.GetNumberOfValues())}
+        found = {}
+        for number in range(chart.GetNumberOfPlotSeriesNodes()):
+            series = chart.GetNthPlotSeriesNode(number)
+            assert series.GetPlotType() == series.PlotTypeBar
+            values = slicer.util.arrayFromTableColumn(series.GetTableNode(), series.GetYColumnName())
+            found[series.GetName()] = values.tolist()
+        return found
 
-    assert bars() == {name: row.dice for name, row in rows(section).items()} and chart.GetYAxisRange()[0] == 0
+    assert bars() == {f"{name}: {row.dice:.3g}": [row.dice] for name, row in rows(section).items()}
+    assert chart.GetYAxisRange() == (0, 1) and chart.GetLegendVisibility()
     section.ui.plotComboBox.currentText = "HD95 (mm)"
-    assert bars() == {name: row.hd95_mm for name, row in rows(section).items()}
-    assert chart.GetYAxisTitle() == "HD95 mm" and chart.GetNumberOfPlotSeriesNodes() == 1
+    assert bars() == {f"{name}: {row.hd95_mm:.3g}": [row.hd95_mm] for name, row in rows(section).items()}
+    assert chart.GetYAxisTitle() == "HD95 mm"
     section.ui.showPlotButton.click()
     shown = slicer.util.getNodesByClass("vtkMRMLPlotViewNode")
     assert chart.GetID() in [view.GetPlotChartNodeID() for view in shown]

@@ -14,22 +14,21 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from SlicerHost.qmrmlwidgets import SET_SCENE, Observations, qMRMLWidget
 
 MARGIN = QtCore.QMargins(70, 28, 16, 44)
-BAR = 0.35
-"""Half the width of a bar."""
+BARS = 0.8
+"""Width of all bars at one place together."""
 
 
 @dataclass
 class Series:
-    """What is drawn of a series; labels are those of the ticks under bars."""
+    """What is drawn of a series; the width of its bars is 0 where it has none."""
 
     name: str
     color: QtGui.QColor
     x: np.ndarray
     y: np.ndarray
-    bars: bool
     lines: bool
     markers: bool
-    labels: tuple[str, ...]
+    bars: float = 0.0
 
 
 class qMRMLPlotView(qMRMLWidget):
@@ -63,7 +62,7 @@ class qMRMLPlotView(qMRMLWidget):
             node = chart.GetNthPlotSeriesNode(index)
             if node is not None and node.GetTableNode() is not None and node.GetTableNode().GetNumberOfRows():
                 found.append(_read(node))
-        return found
+        return _side_by_side(found)
 
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         painter = QtGui.QPainter(self)
@@ -90,15 +89,11 @@ class qMRMLPlotView(qMRMLWidget):
             across = area.left() + (x - left) / (right - left) * area.width()
             return QtCore.QPointF(across, area.bottom() - (y - bottom) / (top - bottom) * area.height())
 
-        labels = next((item.labels for item in series if item.labels), None)
         for value, height in ((top, area.top()), (bottom, area.bottom())):
             box = QtCore.QRect(20, height - 10, area.left() - 26, 20)
             painter.drawText(box, QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter, f"{value:.3g}")
-        ticks = dict(enumerate(labels)) if labels else {left: f"{left:g}", right: f"{right:g}"}
-        for value, text in ticks.items():
-            width = area.width() // max(len(ticks), 1)
-            box = QtCore.QRect(round(place(value, bottom).x()) - width // 2, area.bottom() + 4, width, 18)
-            painter.drawText(box, QtCore.Qt.AlignCenter, text)
+        for value, side in ((left, QtCore.Qt.AlignLeft), (right, QtCore.Qt.AlignRight)):
+            painter.drawText(QtCore.QRect(area.left(), area.bottom() + 4, area.width(), 18), side, f"{value:g}")
         painter.setClipRect(area)
         for item in series:
             _draw(painter, item, place)
@@ -112,14 +107,21 @@ def _read(node: slicer.vtkMRMLPlotSeriesNode) -> Series:
     table, bars = node.GetTableNode(), node.GetPlotType() == node.PlotTypeBar
     y = np.array(slicer.util.arrayFromTableColumn(table, node.GetYColumnName()), float)
     column = "" if bars else node.GetXColumnName()
-    # Slicer takes the number of the row for x where a series is bars, and the labels for the ticks
+    # Slicer takes the number of the row for x where a series is bars, and writes no labels under them
     x = np.array(slicer.util.arrayFromTableColumn(table, column), float) if column else np.arange(len(y), dtype=float)
-    named = table.GetTable().GetColumnByName(node.GetLabelColumnName() or "") if bars else None
-    labels = tuple(named.GetValue(row) for row in range(len(y))) if named is not None else ()
     color = QtGui.QColor.fromRgbF(*node.GetColor())
     lines = not bars and node.GetLineStyle() != node.LineStyleNone
     markers = not bars and node.GetMarkerStyle() != node.MarkerStyleNone
-    return Series(node.GetName(), color, x, y, bars, lines, markers, labels)
+    return Series(node.GetName(), color, x, y, lines, markers, BARS if bars else 0.0)
+
+
+def _side_by_side(series: list[Series]) -> list[Series]:
+    """Bars of several series share the room at their place."""
+    bars = [item for item in series if item.bars]
+    for number, item in enumerate(bars):
+        item.bars = BARS / len(bars)
+        item.x = item.x + (number - (len(bars) - 1) / 2) * item.bars
+    return series
 
 
 def _ranges(chart: slicer.vtkMRMLPlotChartNode, series: list[Series]) -> tuple[float, float, float, float]:
@@ -140,7 +142,8 @@ def _draw(painter: QtGui.QPainter, item: Series, place: Callable[[float, float],
     painter.setBrush(QtCore.Qt.NoBrush)
     if item.bars:
         for x, y in zip(item.x, item.y, strict=True):
-            painter.fillRect(QtCore.QRectF(place(x - BAR, max(y, 0)), place(x + BAR, min(y, 0))), item.color)
+            ends = place(x - item.bars / 2, max(y, 0)), place(x + item.bars / 2, min(y, 0))
+            painter.fillRect(QtCore.QRectF(*ends), item.color)
     if item.lines:
         painter.drawPolyline([place(*point) for point in zip(item.x, item.y, strict=True)])
     if item.markers:
