@@ -8,12 +8,14 @@ and computed nothing, so that it starts at once.
 from __future__ import annotations
 
 import builtins
+import importlib
 import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +73,9 @@ class Ticks:
         self.place = entry["stage"]
 
     def save(self) -> None:
-        """Write what was noted."""
+        """Write what was noted, and which modules the process has loaded."""
         if self.note is not None:
-            self.note.write_text(json.dumps(self.noted))
+            self.note.write_text(json.dumps({"ticks": self.noted, "modules": list(sys.modules)}))
 
     def install(self) -> None:
         """Tick from now on, for as long as the process lives."""
@@ -134,6 +136,13 @@ class _Stream:
 def _name(subject: Any) -> str:
     """A file, by its path or its number, as its name alone."""
     return Path(os.readlink(f"/proc/self/fd/{subject}") if isinstance(subject, int) else subject).name
+
+
+def load_modules(note: Path) -> None:
+    """Load what a training has loaded on its way, so that no other one has to."""
+    for name in json.loads(note.read_text())["modules"]:
+        with suppress(Exception):
+            importlib.import_module(name)
 
 
 def in_a_process(work: Callable[[], None]) -> int:

@@ -29,7 +29,7 @@ from GlobalLocalAlignmentLib.bundle import read_card
 from GlobalLocalAlignmentLib.config import Configuration, configuration
 from GlobalLocalAlignmentLib.report.content import read_run
 from GlobalLocalAlignmentLib.training.run import CONFIGURATION_NAME, MODEL_NAME, train
-from killing import KILLED, Tick, Ticks, in_a_process
+from killing import KILLED, Tick, Ticks, in_a_process, load_modules
 from safetensors.torch import load_file
 from tinyrun import settings_of, write_cohorts
 
@@ -69,7 +69,8 @@ def _reference(folder: Path, settings: Configuration) -> list[Tick]:
     code = _train(folder / "reference", settings, None, folder / "ticks.json")
     if code:
         sys.exit(f"the training that is not killed ended with exit code {code}")
-    noted = json.loads((folder / "ticks.json").read_text())
+    load_modules(folder / "ticks.json")
+    noted = json.loads((folder / "ticks.json").read_text())["ticks"]
     return [Tick(number, place, what) for number, (place, what) in enumerate(noted, 1)]
 
 
