@@ -15,7 +15,7 @@ TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constrai
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
 BENCHMARKS := prediction_time memory
-HOST_BENCHMARKS := event_loop module_load
+HOST_BENCHMARKS := event_loop module_load soak kill_and_resume
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
@@ -27,8 +27,8 @@ help:
 	@echo "make lint       linter alone"
 	@echo "make docs       tables of the pages in docs that say what the code says"
 	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
-	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), and"
-	@echo "                how long the modules hold the window and take to load"
+	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), how long"
+	@echo "                the modules hold the window and take to load, a simulated day of training, killed trainings"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 

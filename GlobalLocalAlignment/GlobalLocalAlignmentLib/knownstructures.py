@@ -17,8 +17,8 @@ STRUCTURE, TISSUE = "SCT^123037004^Anatomical Structure", "SCT^85756007^Tissue"
 
 
 @dataclass(frozen=True)
-class KnownStructure:
-    """One structure; the fields are those of ``config.Label``."""
+class Structure:
+    """One structure; the fields are those of ``config.Label``, ``color`` is red, green and blue from 0 to 255."""
 
     value: int
     name: str
@@ -30,27 +30,23 @@ def _term(types: str, kind: str, modifier: str = NOTHING, category: str = STRUCT
     return "~".join((types, category, kind, modifier, REGION_LIST, region, NOTHING))
 
 
-KNOWN_STRUCTURES: dict[str, tuple[KnownStructure, ...]] = {
+KNOWN_STRUCTURES: dict[str, tuple[Structure, ...]] = {
     "abdomen": (
-        KnownStructure(1, "liver", (221, 130, 101), _term(GENERAL_LIST, "SCT^10200004^Liver")),
-        KnownStructure(
-            2, "right kidney", (185, 102, 83), _term(GENERAL_LIST, "SCT^64033007^Kidney", "SCT^24028007^Right")
-        ),
-        KnownStructure(
-            3, "left kidney", (212, 182, 60), _term(GENERAL_LIST, "SCT^64033007^Kidney", "SCT^7771000^Left")
-        ),
-        KnownStructure(4, "spleen", (111, 163, 196), _term(GENERAL_LIST, "SCT^78961009^Spleen")),
+        Structure(1, "liver", (221, 130, 101), _term(GENERAL_LIST, "SCT^10200004^Liver")),
+        Structure(2, "right kidney", (185, 102, 83), _term(GENERAL_LIST, "SCT^64033007^Kidney", "SCT^24028007^Right")),
+        Structure(3, "left kidney", (212, 182, 60), _term(GENERAL_LIST, "SCT^64033007^Kidney", "SCT^7771000^Left")),
+        Structure(4, "spleen", (111, 163, 196), _term(GENERAL_LIST, "SCT^78961009^Spleen")),
     ),
     "heart": (
-        KnownStructure(
+        Structure(
             1,
             "myocardium of the left ventricle",
             (221, 130, 101),
             _term(GENERAL_LIST, "SCT^71616004^Muscle", category=TISSUE, region="SCT^87878005^Left Ventricle"),
         ),
-        KnownStructure(2, "left atrium cavity", (152, 189, 207), _term(MASTER_LIST, "SCT^82471001^Left atrium")),
-        KnownStructure(3, "left ventricle cavity", (244, 214, 49), _term(MASTER_LIST, "SCT^87878005^Left ventricle")),
-        KnownStructure(4, "ascending aorta", (224, 97, 76), _term(MASTER_LIST, "SCT^54247002^Ascending aorta")),
+        Structure(2, "left atrium cavity", (152, 189, 207), _term(MASTER_LIST, "SCT^82471001^Left atrium")),
+        Structure(3, "left ventricle cavity", (244, 214, 49), _term(MASTER_LIST, "SCT^87878005^Left ventricle")),
+        Structure(4, "ascending aorta", (224, 97, 76), _term(MASTER_LIST, "SCT^54247002^Ascending aorta")),
     ),
 }
 """By what a preset calls them: ``labels: abdomen``."""

@@ -38,7 +38,6 @@ def write_missing(folder: Path, name: str, on_done: Callable[[int, int], None]) 
     for index, files in enumerate(files_of(cohort)):
         if not all((folder / file).is_file() for file in files.names):
             image, labelmap = render_phantom(TASK, cohort.modality, patient_seed(cohort.seed(), index))
-            # the image last: where it is there, the patient is whole
             if files.segmentation:
                 write_segmentation(labelmap, KNOWN_STRUCTURES[TASK], folder / files.segmentation)
             write_volume(image, folder / files.image)

@@ -11,18 +11,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+import SimpleITK as sitk
+
+from .knownstructures import Structure
 from .volume import Volume
 from .volumewriters import write_volume
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 REPRESENTATION = "Binary labelmap"
+TERM_TAG = "TerminologyEntry:"
 
 
-class Structure(Protocol):
-    """What is known of a label value; ``config.Label`` and ``KnownStructure`` are such.
-
-    ``color`` is red, green and blue, 0 to 255. ``terminology`` is empty where there is no term.
-    """
+class Named(Protocol):
+    """What is known of a label value: ``config.Label`` and ``Structure`` are such."""
 
     value: int
     name: str
@@ -30,7 +31,7 @@ class Structure(Protocol):
     terminology: str
 
 
-def write_segmentation(labelmap: Volume, structures: Iterable[Structure], path: Path) -> None:
+def write_segmentation(labelmap: Volume, structures: Iterable[Named], path: Path) -> None:
     """Write a label map with its structures, also those that no voxel has; they keep their label values.
 
     Args:
@@ -50,7 +51,7 @@ def write_segmentation(labelmap: Volume, structures: Iterable[Structure], path: 
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
     for index, structure in enumerate(structures):
-        tags = f"TerminologyEntry:{structure.terminology}|" if structure.terminology else ""
+        tags = f"{TERM_TAG}{structure.terminology}|" if structure.terminology else ""
         segment = {
             "ID": f"Segment_{structure.value}",
             "Name": structure.name,
@@ -64,3 +65,31 @@ def write_segmentation(labelmap: Volume, structures: Iterable[Structure], path: 
         }
         fields |= {f"Segment{index}_{key}": value for key, value in segment.items()}
     write_volume(labelmap, path, fields)
+
+
+def read_structures(path: Path) -> list[Structure]:
+    """What the header of a label map says of its values; nothing where it is no segmentation of Slicer's.
+
+    Args:
+        path: of a file that was read as a label map.
+    """
+    if not path.name.lower().endswith((".nrrd", ".nhdr")):
+        return []
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    found, index = [], 0
+    while f"Segment{index}_ID" in fields:
+        segment = {key: fields.get(f"Segment{index}_{key}", "") for key in ("LabelValue", "Name", "Color", "Tags")}
+        terms = [tag.removeprefix(TERM_TAG) for tag in segment["Tags"].split("|") if tag.startswith(TERM_TAG)]
+        try:
+            red, green, blue = (round(255 * float(part)) for part in segment["Color"].split())
+            found.append(
+                Structure(int(segment["LabelValue"]), segment["Name"], (red, green, blue), terms[0] if terms else "")
+            )
+        except ValueError:
+            # a segment that its file does not say enough of, as those of Slicer before 4.11
+            pass
+        index += 1
+    return found

@@ -369,6 +369,10 @@ class Training(Section):
     checkpoint_every: Positive = 500
     """Iterations between two checkpoints: what a run loses at most when it is killed."""
 
+    rollbacks: Annotated[int, Field(ge=0)] = 3
+    """How often a stage whose numbers ran away goes back to its last good checkpoint, with half the learning rates,
+    before it stops; see [reliability](reliability.md#when-numbers-run-away)."""
+
     model_selection: Literal["final", "paper"] = "final"
     """`final` keeps the last networks, for which no label of the target is ever read. `paper` keeps those of the
     preview with the best Dice on the labelled target cases of `validation`."""

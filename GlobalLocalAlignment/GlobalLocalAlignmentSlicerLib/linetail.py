@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
-LONGEST_LINE = 1 << 20
-"""Bytes; what is longer is no line of ours and is passed over, so that no more than this is kept or gone through."""
+LONGEST_BYTES = 1 << 20
+"""A line that goes on for longer is none of ours: what there is of it is a line, so that memory does not grow."""
 
 CHUNKS_A_READ = 64
 """What is read at one time, 4 MiB, so that whoever asks gets an answer soon."""
@@ -25,7 +25,6 @@ class LineTail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._place, self._rest = 0, b""
-        self._passingOver = False
 
     def read(self, most: int, atEnd: bool = False) -> list[str]:
         """The next lines that are not blank.
@@ -41,22 +40,16 @@ class LineTail:
             if separator:
                 self._rest = rest
             else:
-                if len(self._rest) > LONGEST_LINE:
-                    self._rest, self._passingOver = b"", True
                 if chunks == CHUNKS_A_READ:
                     break
                 chunks += 1
                 chunk = self._chunk()
                 self._rest += chunk
-                if chunk:
+                if chunk and (len(self._rest) < LONGEST_BYTES or b"\n" in chunk):
                     continue
-                if not atEnd or not self._rest:
+                if not self._rest or not (atEnd or chunk):
                     break
                 line, self._rest = self._rest, b""
-            if self._passingOver:
-                # the end of a line whose start is gone
-                self._passingOver = False
-                continue
             text = line.decode("utf-8", errors="replace").rstrip("\r")
             if text.strip():
                 lines.append(text)

@@ -137,7 +137,7 @@ def showReference(volumeNode: Any, labels: np.ndarray, card: ModelCard) -> Any:
     segmentation = node.GetSegmentation()
     for segmentId in segmentation.GetSegmentIDs():
         segmentation.GetSegment(segmentId).RemoveTag(SEGMENT_TAG)
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
@@ -209,7 +209,7 @@ def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, No
     _placeLike(node, volumeNode)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(structureColors(name, structures).GetID())
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
@@ -254,11 +254,11 @@ def _newResult(volumeNode: Any, kind: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(className, name)
     node.SetAttribute(KIND_ATTRIBUTE, kind)
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
-def _besideOf(node: Any, volumeNode: Any) -> None:
+def besideOf(node: Any, volumeNode: Any) -> None:
     """Put a node into the folder of a volume; the core alone, without Slicer's application, has no items."""
     import slicer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 import SimpleITK as sitk
 from GlobalLocalAlignmentLib.bundle import read_card
 from GlobalLocalAlignmentLib.cli import run
-from GlobalLocalAlignmentLib.config import Label
+from GlobalLocalAlignmentLib.cohort import check_cohort
+from GlobalLocalAlignmentLib.config import Domain, Label, configuration, load_preset
 from GlobalLocalAlignmentLib.errors import InputError
-from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
-from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap
+from GlobalLocalAlignmentLib.segmentationfile import read_structures, write_segmentation
+from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
 
 TERM = "Mine~99X^1^Größe~99X^2^Übung: a^~^^~Regions~^^~^^"
 LABELS = [
@@ -46,6 +48,32 @@ def test_the_header_says_which_value_is_which_structure(tmp_path: Path):
     assert read[1][:2] == ["2", "never found"] and "Terminology" not in read[1][2]
     colors = [float(part) for part in header.GetMetaData("Segment0_Color").split()]
     assert np.round(np.multiply(colors, 255)).tolist() == [1, 128, 255]
+
+
+def test_what_was_written_is_read_again_and_other_files_say_nothing(tmp_path: Path):
+    write_segmentation(labelmap(), LABELS, tmp_path / "x.seg.nrrd")
+    write_volume(labelmap(), tmp_path / "x.nrrd", {"Segment0_ID": "a", "Segment0_Color": "1 2"})
+    write_volume(labelmap(), tmp_path / "x.nii.gz")
+    read = read_structures(tmp_path / "x.seg.nrrd")
+    assert [asdict(structure) for structure in read] == [
+        label.model_dump() | {"color": tuple(label.color)} for label in LABELS
+    ]
+    assert read_structures(tmp_path / "x.nrrd") == read_structures(tmp_path / "x.nii.gz") == []
+
+
+def test_a_check_says_what_a_segmentation_calls_its_values_after_mapping(tmp_path: Path):
+    image = Volume(np.arange(120, dtype=np.int16).reshape(4, 5, 6), labelmap().ijk_to_ras)
+    write_volume(image, tmp_path / "image_1.nrrd")
+    write_segmentation(labelmap(), LABELS, tmp_path / "label_1.seg.nrrd")
+    domain = Domain(images=[tmp_path], labelmaps=[tmp_path], label_mapping={7: 3})
+    findings = []
+    check_cohort(domain, "source", [], load_intensities(), findings.append)
+    # the structure that no voxel has is left out
+    assert [(one.value, one.name) for one in findings[0].structures] == [(3, "größte Stelle")]
+
+
+def load_intensities() -> dict:
+    return configuration(load_preset("phantom")).intensity_by_modality
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path):

@@ -87,6 +87,13 @@ def test_a_value_of_label_files_is_named_and_coloured_by_its_term_as_often_as_it
     assert (row.terminology, row.learntAs, row.color) == ("", *before)
 
 
+def test_a_value_that_its_file_names_is_named_and_keeps_its_name():
+    (row,) = mapping_of([Found("Milz", 2, (1, 2, 3), "codes")]).rows
+    assert (row.found.key, row.learntAs, row.color, row.terminology) == ("value 2", "Milz", (1, 2, 3), "codes")
+    row.take(SPLEEN)
+    assert (row.learntAs, row.color, row.terminology) == ("Milz", (1, 2, 3), SPLEEN.text)
+
+
 def test_a_term_without_a_colour_leaves_the_colour():
     (row,) = mapping_of([Found("", 2)]).rows
     before = row.color

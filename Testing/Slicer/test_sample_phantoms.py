@@ -283,6 +283,12 @@ def test_without_its_panel_faults_are_in_slicers_log(slicer_host, cache: Path, m
     assert caplog.messages == [f"{TEST} were not made: no <space> & no time"]
 
 
+def test_what_the_panel_logs_is_no_html(sample_data, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(phantommaker.PhantomMaker, "make", lambda *words: "no <space> & no time")
+    click(sample_data, TEST)
+    assert log(sample_data)[-1] == f"{TEST} were not made: no <space> & no time"
+
+
 def test_another_version_of_the_phantoms_has_a_folder_of_its_own(cache: Path, tmp_path: Path, monkeypatch):
     core = tmp_path / "GlobalLocalAlignmentLib"
     shutil.copytree(samplephantoms.CORE_FOLDER / "GlobalLocalAlignmentLib", core, ignore=shutil.ignore_patterns("*c"))

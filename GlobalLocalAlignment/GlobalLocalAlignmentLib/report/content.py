@@ -89,6 +89,13 @@ def _configuration(path: Path) -> dict[str, Any]:
         return {}
 
 
+def _put(curve: list[tuple[int, float]], iteration: int, value: float) -> None:
+    """Add a value; a run that was killed, or went back, does the iterations since its checkpoint once more."""
+    while curve and curve[-1][0] >= iteration:
+        curve.pop()
+    curve.append((iteration, value))
+
+
 def _curves(path: Path) -> Curves:
     curves: Curves = defaultdict(lambda: defaultdict(list))
     try:
@@ -98,7 +105,7 @@ def _curves(path: Path) -> Curves:
                 with suppress(KeyError, TypeError, ValueError):
                     iteration, value = int(row["iteration"]), float(row["value"])
                     if 0 <= iteration <= MOST_ITERATIONS and math.isfinite(value):
-                        curves[row["stage"]][row["name"]].append((iteration, value))
+                        _put(curves[row["stage"]][row["name"]], iteration, value)
     except (OSError, csv.Error):
         # what was read of a damaged table can be shown
         pass

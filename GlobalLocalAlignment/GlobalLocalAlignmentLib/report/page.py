@@ -105,7 +105,7 @@ def _warnings(content: RunContent) -> str:
         # the message of a failure may name a file, and by it a patient; the log has it
         str(entry.get("problem") or FAILED if entry["event"] == "failed" else entry.get("message", ""))
         for entry in content.events
-        if entry["event"] in ("warning", "failed")
+        if entry["event"] in ("warning", "adjusted", "failed")
     ]
     return "".join(f'<p class="warning">{escape(message)}</p>' for message in messages[-12:])
 

@@ -88,6 +88,7 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
             "name": "of the case",
             "message": "what is wrong, empty for a case that can be used",
             "values": "label values that occur, after mapping",
+            "structures": "value, name, color and terminology of each, where the labels are a segmentation of Slicer's",
             "modality": "guess from this case alone, empty where it was not read",
         },
     ),
@@ -118,6 +119,16 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
             "median_mm": "median distance at which edges fit best, mm",
             "moved_share": "share of places moved by more than 1.5 pixels",
             "windows": "places that were compared",
+        },
+    ),
+    "adjusted": (
+        "Numbers ran away, or memory ran out: the stage goes back and on with other settings.",
+        {
+            "iteration": "that it goes back to",
+            "of": "to do",
+            "message": "what had happened, and what is changed",
+            "learning_rate_share": "by which the learning rates are multiplied from there on",
+            "parts": "in how many the batches go through the networks from there on",
         },
     ),
     "warning": ("Something should be looked at; the work goes on.", {"message": "what, and what to change"}),
@@ -165,6 +176,9 @@ class EventLog:
     ) -> None:
         self.folder, self.listeners, self.enabled = folder, listeners or [], enabled
         self._hidden = hidden or (HiddenFolders([folder]) if folder is not None else str)
+        if enabled and folder is not None:
+            for name in (EVENTS_NAME, METRICS_NAME, LOG_NAME):
+                _end_line(folder / name)
 
     def emit(self, event: str, stage: str, **fields: Any) -> None:
         """Record one event; numbers that are not finite become null, as JSON wants."""
@@ -256,6 +270,20 @@ def duration(seconds: float | None) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def _end_line(path: Path) -> None:
+    """Cut off half a line that a process left which was killed, or a computer that went down."""
+    with suppress(FileNotFoundError), named(path), open(path, "r+b") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end and _byte_before(stream, end) != b"\n":
+            end -= 1
+        stream.truncate(end)
+
+
+def _byte_before(stream: BinaryIO, place: int) -> bytes:
+    stream.seek(place - 1)
+    return stream.read(1)
 
 
 def _append(path: Path, text: str) -> None:
