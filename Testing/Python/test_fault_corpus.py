@@ -33,7 +33,7 @@ def found_wrong(case: BadFile, folder: Path, capfd: pytest.CaptureFixture) -> st
         if case.readable:
             return f"refused: {text}"
         return "" if text.isprintable() and capfd.readouterr() == ("", "") else f"more than a line: {text!r}"
-    if not case.readable:
+    if case.readable is False:
         return "read"
     same = volume.shape == truth().shape and np.array_equal(volume.array, truth())
     return "" if same and np.allclose(volume.ijk_to_ras, AFFINE, atol=1e-3) else "read wrong"

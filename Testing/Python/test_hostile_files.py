@@ -214,8 +214,8 @@ def test_a_pickle_is_no_model_and_no_checkpoint(tmp_path: Path, protocol: int):
 
 
 def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(tmp_path: Path):
-    path = save_checkpoint(tmp_path, "synthesis", 5, {"network": torch.zeros(1 << 16)})
     save_checkpoint(tmp_path, "synthesis", 4, {"network": torch.ones(3)})
+    path = save_checkpoint(tmp_path, "synthesis", 5, {"network": torch.zeros(1 << 16)})
     with zipfile.ZipFile(path) as plain:
         parts = {entry.filename: plain.read(entry) for entry in plain.infolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -23,12 +23,12 @@ class BadFile:
         name: says what is wrong with it.
         make: writes it into an empty folder, from values (I, J, K) int16 that lie where ``AFFINE`` says; returns what
             a user would name.
-        readable: whether it is to be read, and then right; otherwise it is to be refused.
+        readable: whether it is to be read, and then right; otherwise it is to be refused. None where both will do.
     """
 
     name: str
     make: Make
-    readable: bool = False
+    readable: bool | None = False
 
 
 def truth(labels: bool = False) -> np.ndarray:
@@ -48,7 +48,7 @@ def good(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def changed(name: str, suffix: str, change: Callable[[bytes], bytes], readable: bool = False) -> BadFile:
+def changed(name: str, suffix: str, change: Callable[[bytes], bytes], readable: bool | None = False) -> BadFile:
     """A good file whose bytes were changed."""
 
     def make(folder: Path, array: np.ndarray) -> Path:
@@ -76,13 +76,15 @@ def truncated(suffix: str) -> list[BadFile]:
 
 
 def flipped(suffix: str) -> list[BadFile]:
-    """Compressed files with one bit changed, where their checksum tells it."""
+    """Compressed files with one bit changed: their checksum tells it, but where the same voxels come out."""
 
     def flip(content: bytes, share: float) -> bytes:
         place = int(share * len(content))
         return content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
 
     return [
-        changed(f"a bit changed at {share:.0%}", suffix, lambda content, share=share: flip(content, share))
+        changed(
+            f"a bit changed at {share:.0%}", suffix, lambda content, share=share: flip(content, share), readable=None
+        )
         for share in (0.4, 0.7, 0.9)
     ]
