@@ -24,6 +24,9 @@ from .volumechecks import (
 )
 
 LONGEST_LINE, MOST_LINES = 1 << 16, 4096
+MOST_NRRD_LINES = 1 << 16
+"""Of a header; a segmentation of Slicer's has a dozen for each segment."""
+
 MOST_DIMENSIONS = 10
 """Of a MetaImage: its reader has place for no more."""
 
@@ -232,7 +235,7 @@ def _nrrd_fields(path: Path) -> tuple[dict[str, str], int, list[str]]:
     with open(path, "rb") as stream:
         if not stream.readline(LONGEST_LINE).startswith(b"NRRD000"):
             raise InputError(path, "cannot be read (it has no NRRD header)", AGAIN)
-        for _ in range(MOST_LINES):
+        for _ in range(MOST_NRRD_LINES):
             line = stream.readline(LONGEST_LINE).decode(errors="replace")
             text = line.strip()
             if not text:
@@ -246,7 +249,7 @@ def _nrrd_fields(path: Path) -> tuple[dict[str, str], int, list[str]]:
                     rest = stream.read(CHUNK).decode(errors="replace").splitlines()
                     return fields, 0, [line.strip() for line in rest if line.strip()]
         else:
-            raise InputError(path, f"has an NRRD header of more than {MOST_LINES} lines", AGAIN)
+            raise InputError(path, f"has an NRRD header of more than {MOST_NRRD_LINES} lines", AGAIN)
         start = stream.tell()
     if "data file" not in fields:
         return fields, start, []
