@@ -149,11 +149,11 @@ def _headers(folder: Path) -> Target:
                 continue
 
     sys.path.insert(0, str(ROOT / "Testing"))
-    import dicomfiles
+    import dicombytes
     import numpy as np
     from badfiles.headers import meta_text, nrrd_text
 
-    slice_file = dicomfiles.dicom_bytes(dicomfiles.slice_header(np.zeros((4, 4), np.int16), 0, 1))
+    slice_file = dicombytes.dicom_bytes(dicombytes.slice_header(np.zeros((4, 4), np.int16), 0, 1))
     return read, [meta_text({}) + bytes(64), nrrd_text({}) + b"\n" + bytes(64), slice_file]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from dicomfiles import EXPLICIT, PIXELS, Tag, dicom_bytes, slice_header, write_files
+from dicombytes import EXPLICIT, PIXELS, Tag, dicom_bytes, slice_header, write_files
 from GlobalLocalAlignmentLib import cli
 from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentLib.privacy import HiddenFolders

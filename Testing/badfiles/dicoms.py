@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import dicomfiles as dicom
+import dicombytes as dicom
 import numpy as np
 import SimpleITK as sitk
-from dicomfiles import PIXELS, Tag, Value, dicom_bytes, slice_header, write_files
+from dicombytes import PIXELS, Tag, Value, dicom_bytes, slice_header, write_files
 
 from .case import BadFile
 
