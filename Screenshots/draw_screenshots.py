@@ -1,4 +1,4 @@
-"""Pictures of both panels, the views, both together, and the curves, from the demo: make screenshots.
+"""Pictures of both panels, the views, a comparison with ground truth, and the curves, from the demo: make screenshots.
 
     python Screenshots/draw_screenshots.py --demo demo [--output Screenshots]
 
@@ -27,7 +27,9 @@ PATIENCE = 10 * 60 * 1000
 PANEL_WIDTH = 480
 MASK_OPACITY = 0.35
 CURVES_SIZE = (640, 360)
-TABLE_SIZE = (1100, 190)
+TABLE_COLUMNS = 8
+BELOW_HEAD = 24
+"""Height of the head of a table in pixels."""
 SHOWN_CASE = "case_01"
 
 
@@ -125,14 +127,18 @@ def _comparing(host: Host, demo: Path, output: Path) -> None:
 
 
 def _table(host: Host, path: Path, node: Any) -> None:
-    """The columns of a table that have numbers or names, as wide as they are."""
+    """The first columns of a table, as wide as they are."""
     import slicer
 
     view = slicer.qMRMLTableView()
     view.setMRMLScene(slicer.mrmlScene)
     view.setMRMLTableNode(node)
+    for column in range(TABLE_COLUMNS, node.GetNumberOfColumns()):
+        view.setColumnHidden(column, True)
     view.resizeColumnsToContents()
-    view.resize(*TABLE_SIZE)
+    lines = 2 * view.frameWidth
+    width, height = view.horizontalHeader().length(), view.verticalHeader().length()
+    view.resize(width + view.verticalHeader().sizeHint.width() + lines, height + BELOW_HEAD + lines)
     view.show()
     host.process_events()
     if not view.grab().save(str(path)):
