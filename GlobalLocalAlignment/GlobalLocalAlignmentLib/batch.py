@@ -1,8 +1,7 @@
-"""Prediction and synthesis for many files: one failure does not end the rest, nothing is left half-written."""
+"""Synthesis for many files, and what all batches share: progress, and one failure that does not end the rest."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 from .cases import find_volumes, stem
 from .errors import ErrorCollector, InputError
 from .machinefaults import Refusal, explained
-from .prediction import Outputs, Prediction, Predictor
-from .preprocessing import is_eight_bit_export
+from .prediction import Predictor
 from .training.events import EventLog
-from .volumes import Volume, read_volume, write_volume
+from .volumes import read_volume, write_volume
 
-SUFFIX = ".nii.gz"
+STAGE = "prediction"
 REMEDIES = {Refusal.MEMORY: "lower --batch-size, free memory or choose --device cpu"}
 """Of what concerns one volume: the next one may be smaller. A GPU that is gone ends the batch."""
 
@@ -36,110 +34,67 @@ def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str,
     return chosen
 
 
-def result_path(output: Path, image: Path, kind: str) -> Path:
-    """``x.nii.gz`` or a series in the folder ``x`` -> ``x_KIND.nii.gz`` in the output folder."""
-    return output / f"{stem(image)}_{kind}{SUFFIX}"
+class BatchProgress:
+    """Says how far a batch has come, in cases and shares of them, with its rate and the time left.
 
-
-def predict_files(
-    predictor: Predictor, cases: dict[str, Path], output: Path, outputs: Outputs, events: EventLog
-) -> dict[str, Prediction]:
-    """Segment each case and write its volumes as NIfTI into the output folder, named after the image.
-
-    Returns:
-        timing of each case that went well (volumes are dropped once written, so memory does not grow).
-
-    Raises:
-        InputError: after the rest was done, everything that was wrong with single cases.
+    Args:
+        events: get ``progress``.
+        count: number of cases.
     """
 
-    def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
-        _warn_of_other_kind(predictor, cases[name], volume, events)
-        prediction = predictor.predict(volume, outputs, report)
-        # the label map last: where it is there, the case is whole
-        for suffix, result in _volumes(predictor, prediction):
-            write_volume(result, result_path(output, cases[name], suffix))
-        return prediction.network_seconds
+    def __init__(self, events: EventLog, count: int) -> None:
+        self.events, self.count, self.started = events, count, time.monotonic()
 
-    return _for_each(cases, output, "prediction", work, events)
-
-
-def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path, to: str, events: EventLog) -> None:
-    """Write each case in the style of the other domain.
-
-    Raises:
-        InputError: after the rest was done, everything that was wrong with single cases.
-    """
-
-    def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
-        write_volume(predictor.synthesize(volume, to, report), result_path(output, cases[name], f"{to}_style"))
-        return 0.0
-
-    _for_each(cases, output, "prediction", work, events)
-
-
-def _warn_of_other_kind(predictor: Predictor, path: Path, volume: Volume, events: EventLog) -> None:
-    """Say that a volume has the window of an 8-bit export and the training volumes did not, or the other way round."""
-    target, eight_bit = predictor.bundle.card.target, is_eight_bit_export(volume.array)
-    if target.intensity.rule == "window" and eight_bit != target.eight_bit:
-        kinds = ("values in the units of the scanner", "values that an export reduced to 8 bits")
-        this, trained = kinds if target.eight_bit else reversed(kinds)
-        events.emit(
-            "warning",
-            "prediction",
-            message=f"{path.name}: holds {this}, the model was trained on {trained}; look at the result with care",
+    def __call__(self, share: float) -> None:
+        """Tell that so many cases are done."""
+        rate = share / max(self.seconds, 1e-9)
+        self.events.emit(
+            "progress",
+            STAGE,
+            iteration=round(share, 3),
+            of=self.count,
+            rate=round(rate, 4),
+            seconds_left=round((self.count - share) / max(rate, 1e-9), 1),
+            values={},
         )
 
+    def of_case(self, position: int) -> Callable[[int, int], None]:
+        """Function that tells of the slices of a case: their number so far and in all."""
+        return lambda done, of: self(position + done / of)
 
-def _volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Volume]]:
-    names = {0: "background", **predictor.bundle.card.names}
-    volumes = [
-        (f"probability_{_file_word(names[value])}", volume) for value, volume in prediction.probabilities.items()
-    ]
-    if prediction.feature_mask is not None:
-        volumes.append(("feature_mask", prediction.feature_mask))
-    if prediction.synthesized is not None:
-        volumes.append(("synthesized", prediction.synthesized))
-    return [*volumes, ("segmentation", prediction.labelmap)]
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
 
 
-def _for_each(
-    cases: dict[str, Path],
-    output: Path,
-    stage: str,
-    work: Callable[[str, Volume, Callable[[int, int], None]], float],
-    events: EventLog,
-) -> dict[str, float]:
+def make_folder(output: Path) -> None:
+    """Make the output folder.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(output, f"cannot be made ({error.strerror})", "choose another --output") from error
-    collector, seconds, started = ErrorCollector(), {}, time.monotonic()
-    events.emit("stage_started", stage, of=len(cases))
-    for index, (name, path) in enumerate(cases.items()):
+
+
+def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path, to: str, events: EventLog) -> None:
+    """Write each case in the style of the other domain: ``x.nii.gz`` -> ``x_TO_style.nii.gz`` in the output folder.
+
+    Raises:
+        InputError: after the rest was done, everything that was wrong with single cases.
+    """
+    make_folder(output)
+    collector, progress = ErrorCollector(), BatchProgress(events, len(cases))
+    events.emit("stage_started", STAGE, of=len(cases))
+    for position, path in enumerate(cases.values()):
         before = len(collector.errors)
-
-        def report(done: int, of: int, position: int = index) -> None:
-            share = position + done / of
-            rate = share / max(time.monotonic() - started, 1e-9)
-            events.emit(
-                "progress",
-                stage,
-                iteration=round(share, 3),
-                of=len(cases),
-                rate=round(rate, 4),
-                seconds_left=round((len(cases) - share) / rate, 1),
-                values={},
-            )
-
         with collector, explained(path, REMEDIES):
-            seconds[name] = work(name, read_volume(path), report)
+            result = predictor.synthesize(read_volume(path), to, progress.of_case(position))
+            write_volume(result, output / f"{stem(path)}_{to}_style.nii.gz")
         for error in collector.errors[before:]:
-            events.emit("failed", stage, message=str(error))
-    events.emit("stage_finished", stage, seconds=round(time.monotonic() - started, 1))
+            events.emit("failed", STAGE, message=str(error))
+    events.emit("stage_finished", STAGE, seconds=round(progress.seconds, 1))
     collector.raise_all()
-    return seconds
-
-
-def _file_word(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "structure"

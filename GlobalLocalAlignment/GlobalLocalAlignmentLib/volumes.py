@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,8 +15,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
-from .volumereaders import LPS_TO_RAS, read_voxels, volume_suffix
+from .volumereaders import LPS_TO_RAS, read_slices, read_voxels, volume_suffix
 from .wholefiles import put_in_place
+
+PART_PREFIX = ".part_"
+"""Of folders with what is being written; a process that was killed leaves one behind."""
 
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 CORNER_TOLERANCE = 1e-2
@@ -53,16 +57,17 @@ class Volume:
         return tuple(float(length) for length in np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0))
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, slices: Sequence[Path] = ()) -> Volume:
     """Read an image: three-dimensional, finite, not constant. The type of the values is kept.
 
     Args:
         path: a volume file or a folder that holds one DICOM series.
+        slices: files of the series, where the folder holds others too.
 
     Raises:
         InputError: it cannot be read or used.
     """
-    volume = _read(path)
+    volume = _read(path, slices)
     array = volume.array
     if array.dtype.kind == "f" and not _all_finite(array):
         raise InputError(path, "holds NaN or infinite values", "replace them, for example by the value of air")
@@ -98,12 +103,25 @@ def write_volume(volume: Volume, path: Path) -> None:
     suffix = volume_suffix(path)
     if suffix not in WRITABLE_SUFFIXES:
         raise InputError(path, "has no suffix that can be written", f"use one of {', '.join(WRITABLE_SUFFIXES)}")
-    write = _write_nifti if suffix in (".nii.gz", ".nii") else _write_with_itk
+    write = _write_nifti if suffix in (".nii.gz", ".nii") else write_with_itk
+    with whole_volume(path) as place:
+        write(_storable(volume.array), volume.ijk_to_ras, place)
+
+
+@contextmanager
+def whole_volume(path: Path) -> Iterator[Path]:
+    """A place for a writer that wants a path: what it writes comes to its own place when the block ends well.
+
+    The folder of the path is made. A failure leaves what was there before.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part_", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=path.parent) as folder:
             # under its own name, because the header of .mhd names its data file
-            write(_storable(volume.array), volume.ijk_to_ras, Path(folder) / path.name)
+            yield Path(folder) / path.name
             for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
                 with open(written, "rb+") as stream:
                     os.fsync(stream.fileno())
@@ -152,8 +170,8 @@ def _geometry(volume: Volume) -> str:
     return f"{size} voxels of {spacing} mm, axes {axes}, first voxel at RAS {origin}"
 
 
-def _read(path: Path) -> Volume:
-    array, ijk_to_ras = read_voxels(path)
+def _read(path: Path, slices: Sequence[Path] = ()) -> Volume:
+    array, ijk_to_ras = read_slices(path, slices)[:2] if slices else read_voxels(path)
     if array.ndim != 3:
         raise InputError(path, f"has {array.ndim} dimensions ({_size(array)})", "name a volume of three")
     if array.size == 0:
@@ -220,13 +238,22 @@ def _write_nifti(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
     image.to_filename(path)
 
 
-def _write_with_itk(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
+def write_with_itk(
+    array: np.ndarray, ijk_to_ras: np.ndarray, path: Path, fields: Mapping[str, str] | None = None
+) -> None:
+    """Write voxels (I, J, K) by ITK, for NRRD with fields of one's own in the header.
+
+    Raises:
+        RuntimeError: they cannot be written.
+    """
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
     ijk_to_lps = LPS_TO_RAS @ ijk_to_ras
     spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(ijk_to_lps[:3, 3].tolist())
     image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
+    for name, text in (fields or {}).items():
+        image.SetMetaData(name, text)
     sitk.WriteImage(image, str(path), useCompression=path.suffix.lower() != ".mhd")
 
 

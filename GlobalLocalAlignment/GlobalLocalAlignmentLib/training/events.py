@@ -17,6 +17,7 @@ validation        iteration, values {structure: Dice}, mean
 preview           iteration, file
 checkpoint        iteration, file
 displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
+result            name (of a case of a batch, as its list has it), state, seconds, message, iteration, of
 warning           message
 stage_finished    seconds
 run_finished      model, seconds

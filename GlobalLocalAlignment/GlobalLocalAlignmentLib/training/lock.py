@@ -1,4 +1,4 @@
-"""One process trains a run at a time: a lock of the operating system on the run folder, and a note of who holds it.
+"""One process works in a folder at a time: a lock of the operating system on it, and a note of who holds it.
 
 A process that ends, in whichever way, lets go of the lock: files that a killed one leaves behind are harmless. This
 module needs nothing but the standard library until a lock is looked at, so Slicer's own process can import it.
@@ -29,10 +29,11 @@ class RunLock:
 
     Args:
         folder: the run folder; it must exist before ``acquire``.
+        doing: what the process does with the folder that has the lock, for the message to another one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, doing: str = "trained") -> None:
+        self.folder, self.doing = folder, doing
         self._lock: BaseFileLock | None = None
 
     @property
@@ -44,7 +45,7 @@ class RunLock:
         """Take the lock; on a file system without locks nothing happens and ``held`` stays False.
 
         Raises:
-            InputError: another process trains the run.
+            InputError: another process has it.
         """
         from filelock import Timeout
 
@@ -52,7 +53,9 @@ class RunLock:
             self._lock = _take(self.folder, PATIENCE)
         except Timeout:
             raise InputError(
-                self.folder, f"is being trained by another process{_owner(self.folder)}", "wait for it or stop it"
+                self.folder,
+                f"is being {self.doing} by another process{_owner(self.folder)}",
+                "wait for it or stop it",
             ) from None
         if self.held:
             # the lock is what counts, the note is for people; nothing in it names a computer
