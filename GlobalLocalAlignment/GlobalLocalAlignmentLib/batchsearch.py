@@ -114,13 +114,11 @@ def search(
             found.cases.append(_of_file(path, path.parent))
         else:
             _search_folder(path, output, modality, every_series, found)
-    found.cases = sorted(set(found.cases), key=lambda case: natural_order(case.file))
+    found.cases = sorted(set(found.cases), key=lambda case: (natural_order(str(case.result)), case.file))
     if names:
         found = _named(found, names)
     if not found.cases and not found.passed_over:
-        raise InputError(
-            inputs[0] if inputs else "input", "holds no volume", "name a file, a folder or a DICOM series"
-        )
+        raise InputError(inputs[0] if inputs else "input", "holds no volume", "name a file, a folder or a DICOM series")
     _refuse_same_results(found.cases)
     return found
 
@@ -188,8 +186,11 @@ def _take_series(
         return f"{below}#{series.title} {_short(series.uid)}" if many[series.folder] > 1 else below
 
     for series in everything:
-        if series.unsuitable and not alone:
-            found.passed_over[called(series)] = f"{series.title} {series.unsuitable}"
+        # where a slice is damaged, too few is not what is wrong
+        damage = any(file.parent in damaged for file in series.files)
+        reason = series.unsuitable or ("" if damage else series.too_few)
+        if reason and not alone:
+            found.passed_over[called(series)] = f"{series.title} {reason}"
         else:
             studies[series.study].append(series)
     taken: list[tuple[Series, str]] = []
@@ -209,9 +210,7 @@ def _take_series(
             result = result.with_name(f"{result.name}_series_{number}{_short(series.uid)}")
         problem = next((damaged[file.parent] for file in series.files if file.parent in damaged), None)
         shared = many[series.folder] > 1 or any(file.parent != series.folder for file in series.files)
-        found.cases.append(
-            BatchCase(called(series), series.folder, result, series.files, shared, remark, problem)
-        )
+        found.cases.append(BatchCase(called(series), series.folder, result, series.files, shared, remark, problem))
 
 
 def _damage(folder: Path, series: dict[str, tuple[str, ...]]) -> InputError | None:

@@ -53,7 +53,7 @@ def write_dicom_segmentation(labelmap: Volume, labels: Sequence[Label], path: Pa
         slices: files of the series, in any order.
 
     Raises:
-        InputError: highdicom is missing, the volume is no DICOM series or lies elsewhere, or the file cannot be written.
+        InputError: highdicom is missing, the volume is no DICOM series or lies elsewhere, or the file cannot be made.
     """
     from .segmentationfiles import labels_present
 
@@ -163,7 +163,9 @@ def _codes(terminology: str) -> list[Any]:
         complete = scheme and value and meaning
         found.append(CodedConcept(value=value, scheme_designator=scheme, meaning=meaning[:64]) if complete else None)
     scheme, value, meaning = TISSUE
-    return [one or CodedConcept(value=value, scheme_designator=scheme, meaning=meaning) for one in found[:2]] + found[2:]
+    return [one or CodedConcept(value=value, scheme_designator=scheme, meaning=meaning) for one in found[:2]] + found[
+        2:
+    ]
 
 
 def _compare(place: Path, frames: np.ndarray, sources: Sequence[Dataset]) -> None:

@@ -32,7 +32,7 @@ class Series:
         slices: number of them, in one file or in many.
         number: as the scanner counts the series of a study, -1 where it does not.
         modality: as DICOM names it, empty where the files hold no image.
-        unsuitable: why it is no volume to segment, empty where it is one.
+        unsuitable: why it is nothing to segment by what its header says, empty where it is.
     """
 
     folder: Path
@@ -43,6 +43,11 @@ class Series:
     number: int
     modality: str
     unsuitable: str
+
+    @property
+    def too_few(self) -> str:
+        """What is said where it has too few slices, else empty."""
+        return f"has {self.slices} slices, too few" if self.slices < LEAST_SLICES else ""
 
     @property
     def title(self) -> str:
@@ -99,7 +104,7 @@ def _unsuitable(header: dict[str, str], own: str, slices: int, modality: str) ->
         return "is a localizer"
     if wanted and own and own != wanted:
         return f"is {own}, the model segments {wanted}"
-    return f"has {slices} slices, too few" if slices < LEAST_SLICES else ""
+    return ""
 
 
 def _header(name: str) -> dict[str, str]:

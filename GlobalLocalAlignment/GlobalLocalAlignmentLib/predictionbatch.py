@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import time
 from collections import Counter
@@ -12,19 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .batch import REMEDIES, STAGE, BatchProgress, make_folder
+from .batch import REMEDIES, STAGE, BatchProgress, make_folder, other_kind, write_prediction
 from .batchlist import BETWEEN, DONE, FAILED, PASSED_OVER, WAITING, BatchList, BatchRow, note_labels, problem_of
 from .batchsearch import BatchCase, BatchSearch
 from .bundle import ModelCard
 from .errors import ErrorCollector, InputError, StopRequested
 from .machinefaults import explained
-from .prediction import Outputs, Prediction, Predictor
-from .preprocessing import is_eight_bit_export
-from .segmentationfiles import NIFTI, suffix_of, volume_suffix_of, write_segmentation
+from .prediction import Outputs, Predictor
+from .segmentationfiles import NIFTI
 from .training.engine import STOP_NAME
 from .training.events import EventLog
 from .training.lock import RunLock
-from .volumes import PART_PREFIX, Volume, write_volume
+from .volumes import PART_PREFIX
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,6 @@ class PredictionBatch:
             for error in errors:
                 self.events.emit("failed", STAGE, message=str(error))
             self._tell(row, position + 1)
-            progress(position + 1)
         self.events.emit("stage_finished", STAGE, seconds=round(progress.seconds, 1))
         collector.raise_all()
 
@@ -193,11 +190,7 @@ class PredictionBatch:
     def _segment(
         self, predictor: Predictor, case: BatchCase, row: BatchRow, report: Callable[[int, int], None]
     ) -> list[str]:
-        """Segment a case and write its results, the segmentation last: where it is there, the case is whole.
-
-        Returns:
-            the files, below the output folder.
-        """
+        """Segment a case; returns the files with its results, below the output folder."""
 
         def on_slices(done: int, of: int) -> None:
             self._stop_if_asked()
@@ -209,14 +202,8 @@ class PredictionBatch:
             row.remark = "; ".join(filter(None, (case.remark, doubt)))
             self.events.emit("warning", STAGE, message=f"{case.file}: {doubt}")
         prediction = predictor.predict(volume, self.request.outputs, on_slices)
-        names = []
-        for kind, result in extra_volumes(self.model.card, prediction):
-            names.append(f"{case.result}_{kind}{volume_suffix_of(self.request.kind)}")
-            write_volume(result, self.output / names[-1])
-        names.append(f"{case.result}_segmentation{suffix_of(self.request.kind)}")
-        place = self.output / names[-1]
-        write_segmentation(prediction.labelmap, self.model.card.labels, place, self.request.kind, case.slices)
-        return names
+        name, kind = str(case.result), self.request.kind
+        return write_prediction(self.model.card, prediction, self.output, name, kind, case.slices)
 
     def _remove_stale(self, row: BatchRow, results: Sequence[str]) -> None:
         """Take away what an earlier time made of the case and this one did not: it says nothing of this result."""
@@ -241,31 +228,3 @@ class PredictionBatch:
             seconds=row.seconds,
             message=row.remark,
         )
-
-
-def other_kind(predictor: Predictor, volume: Volume) -> str:
-    """What is said of a volume that has the window of an 8-bit export where the training volumes had not, or the other
-    way round; empty where it is of their kind."""
-    target, eight_bit = predictor.bundle.card.target, is_eight_bit_export(volume.array)
-    if target.intensity.rule != "window" or eight_bit == target.eight_bit:
-        return ""
-    kinds = ("values in the units of the scanner", "values that an export reduced to 8 bits")
-    this, trained = kinds if target.eight_bit else reversed(kinds)
-    return f"holds {this}, the model was trained on {trained}; look at the result with care"
-
-
-def extra_volumes(card: ModelCard, prediction: Prediction) -> list[tuple[str, Volume]]:
-    """Kind and volume of everything that a prediction holds besides the label map."""
-    names = {0: "background", **card.names}
-    volumes = [
-        (f"probability_{_file_word(names[value])}", volume) for value, volume in prediction.probabilities.items()
-    ]
-    if prediction.feature_mask is not None:
-        volumes.append(("feature_mask", prediction.feature_mask))
-    if prediction.synthesized is not None:
-        volumes.append(("synthesized", prediction.synthesized))
-    return volumes
-
-
-def _file_word(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "structure"

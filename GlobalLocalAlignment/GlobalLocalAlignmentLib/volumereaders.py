@@ -347,9 +347,7 @@ def find_series(folder: Path) -> dict[str, tuple[str, ...]]:
     """
     reader = sitk.ImageSeriesReader
     try:
-        return {
-            name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))
-        }
+        return {name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))}
     except RuntimeError as error:
         raise InputError(folder, f"cannot be read ({_reason(error)})", AGAIN) from error
 

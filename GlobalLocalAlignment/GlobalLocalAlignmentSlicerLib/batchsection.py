@@ -197,9 +197,7 @@ class BatchSection:
         self.ui.batchProgressBar.value = round(PROGRESS_STEPS * share)
         if not self.batch.stopAsked and secondsLeft is not None:
             states = describeEntries(self.table.entries)
-            self.ui.batchStatusLabel.text = _("{states} {time} left.").format(
-                states=states, time=duration(secondsLeft)
-            )
+            self.ui.batchStatusLabel.text = _("{states} {time} left.").format(states=states, time=duration(secondsLeft))
 
     def onFinished(self, problem: str) -> None:
         self.lock(False)
@@ -257,4 +255,3 @@ def describeEntries(entries: list[BatchEntry]) -> str:
     counts = {state: sum(entry.state == state for entry in entries) for state in texts}
     parts = [texts[state].format(count=count) for state, count in counts.items() if count]
     return _("{parts}.").format(parts=", ".join(parts)) if parts else ""
-

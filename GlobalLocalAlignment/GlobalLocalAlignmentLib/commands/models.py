@@ -30,7 +30,9 @@ def predict(
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Every series of a DICOM study, not that of most slices alone.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also what the list of the output folder says is done.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what the list of the output folder says is done.")
+    ] = False,
     batch_size: BatchOption = 16,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -41,8 +43,8 @@ def predict(
     """
     from ..batchsearch import search
     from ..bundle import read_card
-    from ..predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
     from ..prediction import Outputs, check_outputs
+    from ..predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
     from ..segmentationfiles import check_format
 
     check_format(format_)
@@ -51,9 +53,7 @@ def predict(
     found = search(input_, output, card.target.modality, all_series, case)
     request = BatchRequest(outputs, format_, largest_component, again)
     with CleanStop("stopping; the volume in hand will be segmented anew") as stop, progress_display() as display:
-        batch = PredictionBatch(
-            found, output, BatchModel(card, fingerprint(model)), request, events_of(display), stop
-        )
+        batch = PredictionBatch(found, output, BatchModel(card, fingerprint(model)), request, events_of(display), stop)
         with batch.open():
             try:
                 if batch.waiting:
