@@ -66,7 +66,14 @@ def write_dicom_segmentation(labelmap: Volume, labels: Sequence[Label], path: Pa
     for number, label in enumerate(shown, start=1):
         numbers[label.value] = number
     frames = np.ascontiguousarray(numbers[labelmap.array].transpose(2, 1, 0))
-    segmentation = _segmentation(sources, frames, shown)
+    for source in sources:
+        # a scanner may leave it out, a segmentation may not
+        source.SliceThickness = source.get("SliceThickness") or labelmap.spacing[2]
+    try:
+        segmentation = _segmentation(sources, frames, shown)
+    except (AttributeError, TypeError, ValueError) as error:
+        problem = f"cannot be made, a tag of the series is missing or wrong ({error})"
+        raise InputError(path.name, problem, "choose another --format") from error
     with whole_volume(path) as place:
         segmentation.save_as(place)
         _compare(place, frames, sources)

@@ -19,8 +19,7 @@ from .errors import ErrorCollector, InputError, StopRequested
 from .machinefaults import explained
 from .prediction import Outputs, Predictor
 from .segmentationfiles import NIFTI
-from .training.engine import STOP_NAME
-from .training.events import EventLog
+from .training.events import STOP_NAME, EventLog
 from .training.lock import RunLock
 from .volumes import PART_PREFIX
 

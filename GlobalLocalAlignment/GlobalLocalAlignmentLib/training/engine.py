@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from ..config import Configuration
 from ..errors import InputError, StopRequested
 from .checkpoints import load_latest, save_checkpoint
-from .events import EventLog
+from .events import STOP_NAME, EventLog
 from .stability import StabilityWatch, Symptom
 
-STOP_NAME = "stop"
 RATE_MEMORY = 0.9
 """Share of the earlier rate that a new measurement keeps, so that the time left does not jump."""
 

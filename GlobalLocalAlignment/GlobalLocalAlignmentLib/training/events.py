@@ -43,6 +43,8 @@ from ..machinefaults import named
 
 SCHEMA = 1
 EVENTS_NAME, METRICS_NAME, LOG_NAME = "events.jsonl", "metrics.csv", "log.txt"
+STOP_NAME = "stop"
+"""File whose existence asks whoever works in a folder to stop cleanly."""
 
 Listener = Callable[[dict[str, Any]], None]
 
