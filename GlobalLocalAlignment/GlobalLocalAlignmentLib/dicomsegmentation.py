@@ -67,11 +67,10 @@ def write_dicom_segmentation(labelmap: Volume, labels: Sequence[Label], path: Pa
         numbers[label.value] = number
     frames = np.ascontiguousarray(numbers[labelmap.array].transpose(2, 1, 0))
     for source in sources:
-        # a scanner may leave it out, a segmentation may not
-        source.SliceThickness = source.get("SliceThickness") or labelmap.spacing[2]
+        _complete(source, labelmap.spacing[2])
     try:
         segmentation = _segmentation(sources, frames, shown)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         problem = f"cannot be made, a tag of the series is missing or wrong ({error})"
         raise InputError(path.name, problem, "choose another --format") from error
     with whole_volume(path) as place:
@@ -86,6 +85,14 @@ def _read(slices: Sequence[Path]) -> list[Dataset]:
         return [pydicom.dcmread(name, stop_before_pixels=True) for name in slices]
     except (OSError, pydicom.errors.InvalidDicomError) as error:
         raise InputError(slices[0], f"cannot be read again ({error})", "copy it again") from error
+
+
+def _complete(source: Dataset, distance: float) -> None:
+    """Fill in what a scanner or a pseudonymisation left out and a segmentation cannot do without."""
+    source.SliceThickness = source.get("SliceThickness") or distance
+    # the head of the file has to say the same
+    source.SOPClassUID = source.get("SOPClassUID") or source.file_meta.MediaStorageSOPClassUID
+    source.SOPInstanceUID = source.get("SOPInstanceUID") or source.file_meta.MediaStorageSOPInstanceUID
 
 
 def _in_order(sources: list[Dataset], labelmap: Volume, path: Path) -> list[Dataset]:

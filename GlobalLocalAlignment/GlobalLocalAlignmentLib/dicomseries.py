@@ -18,8 +18,8 @@ SCREEN_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 NO_IMAGES = frozenset(("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "SR", "PR", "KO", "REG", "FID", "RWV", "DOC"))
 """Modalities of what was made from images."""
 
-STUDY_TAGS = ("0010|0020", "0020|000d")
-"""ID of the patient and UID of the study: together, since careless pseudonyms may give one UID to two patients."""
+SERIES_TAG, STUDY_TAG, PATIENT_TAG = "0020|000e", "0020|000d", "0010|0020"
+"""UIDs of series and study, and the ID of the patient, since careless pseudonyms may give two patients one study."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Series:
 
     Attributes:
         folder: where its files are; what they share, where they are in several folders.
+        uid: of the series, the name of its first file where it has none.
         files: its files, unordered where they come from several folders.
         slices: number of them, in one file or in many.
         number: as the scanner counts the series of a study, -1 where it does not.
@@ -65,9 +66,10 @@ def all_series(folders: Mapping[Path, Mapping[str, tuple[str, ...]]], modality: 
     places: dict[str, dict[Path, tuple[str, ...]]] = defaultdict(dict)
     for folder, found in folders.items():
         for names in found.values():
-            uid = _header(names[0]).get("0020|000e", names[0])
-            places[uid][folder] = places[uid].get(folder, ()) + tuple(names)
-    return [_series(uid, where, modality) for uid, where in places.items()]
+            # where pseudonyms took the UID away nothing says that two series are one
+            key = _header(names[0]).get(SERIES_TAG) or names[0]
+            places[key][folder] = places[key].get(folder, ()) + tuple(names)
+    return [_series(where, modality) for where in places.values()]
 
 
 def chosen_of_study(series: list[Series]) -> Series:
@@ -75,9 +77,11 @@ def chosen_of_study(series: list[Series]) -> Series:
     return min(series, key=lambda one: (-one.slices, one.number if one.number >= 0 else 1 << 30, one.uid))
 
 
-def _series(uid: str, places: dict[Path, tuple[str, ...]], modality: str) -> Series:
+def _series(places: dict[Path, tuple[str, ...]], modality: str) -> Series:
     files = tuple(Path(name) for names in places.values() for name in names)
     header = _header(str(files[0]))
+    # likewise of studies
+    uid, patient, study = header.get(SERIES_TAG) or files[0].name, header.get(PATIENT_TAG, ""), header.get(STUDY_TAG)
     slices = int(header["slices"]) if len(files) == 1 else len(files)
     own = header.get("0008|0060", "")
     number = header.get("0020|0011", "")
@@ -85,7 +89,7 @@ def _series(uid: str, places: dict[Path, tuple[str, ...]], modality: str) -> Ser
         _common(list(places)),
         files,
         uid,
-        tuple(header.get(tag, "") for tag in STUDY_TAGS),
+        (patient, study) if study else (str(files[0]),),
         slices,
         int(number) if number.isdecimal() else -1,
         own,

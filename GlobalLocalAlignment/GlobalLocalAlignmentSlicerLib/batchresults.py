@@ -178,7 +178,8 @@ def _seriesFiles(folder: Path, series: str) -> tuple[str, ...]:
         if not series:
             return names
         header.ReadImageInformation()
-        uid = header.GetMetaData(SERIES_UID).strip().strip("\0")
+        uid = header.GetMetaData(SERIES_UID).strip().strip("\0") if header.HasMetaDataKey(SERIES_UID) else ""
+        uid = uid or Path(names[0]).name
         if hashlib.blake2b(uid.encode(), digest_size=3).hexdigest() == wanted:
             return names
     raise OSError(f"{folder} holds no such series")

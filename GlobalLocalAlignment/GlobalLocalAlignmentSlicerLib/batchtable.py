@@ -47,6 +47,8 @@ class BatchTable:
         before, self.entries = self.entries, list(entries)
         self._rows = {entry.file: row for row, entry in enumerate(self.entries)}
         self._steps = Steps(self._fill(before))
+        # a short list is there at once
+        self._steps.step()
 
     def update(self, entry: BatchEntry) -> None:
         """Show what has become of a case; its results are known when the list is shown again."""

@@ -100,6 +100,12 @@ def test_studies_of_several_patients_in_one_folder_are_told_apart_and_read_alone
     assert len({case.file for case in found.cases}) == 2
 
 
+def test_series_whose_studies_have_no_uid_any_longer_are_not_taken_for_one_study(tmp_path: Path):
+    for name, uid in (("a", "1.5"), ("b", "1.6")):
+        write_series(tmp_path / "in" / name, STACK, uid, header={"0020|000d": "", "0010|0020": ""})
+    assert results(found_in(tmp_path / "in")) == ["a", "b"]
+
+
 def test_a_series_in_several_folders_is_one_volume(tmp_path: Path):
     write_series(tmp_path / "in" / "a", STACK)
     for number, path in enumerate(sorted((tmp_path / "in" / "a").iterdir())):
