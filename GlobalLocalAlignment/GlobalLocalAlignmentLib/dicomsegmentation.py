@@ -53,13 +53,11 @@ def write_dicom_segmentation(labelmap: Volume, labels: Sequence[Label], path: Pa
         slices: files of the series, in any order.
 
     Raises:
-        InputError: highdicom is missing, the volume is no DICOM series or lies elsewhere, or the file cannot be made.
+        InputError: highdicom is missing, the series lies elsewhere or lacks a tag, or the file cannot be made.
     """
     from .segmentationfiles import labels_present
 
     check_installed()
-    if not slices:
-        raise InputError(path.name, "cannot be written, its volume is no DICOM series", "choose another --format")
     sources = _in_order(_read(slices), labelmap, path)
     shown = labels_present(labelmap.array, labels) or list(labels)
     numbers = np.zeros(256, np.uint8)

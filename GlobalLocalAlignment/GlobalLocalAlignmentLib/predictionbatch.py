@@ -18,7 +18,7 @@ from .bundle import ModelCard
 from .errors import ErrorCollector, InputError, StopRequested
 from .machinefaults import explained
 from .prediction import Outputs, Predictor
-from .segmentationfiles import NIFTI
+from .segmentationfiles import DICOM_SEG, NIFTI
 from .training.events import STOP_NAME, EventLog
 from .training.lock import RunLock
 from .volumes import PART_PREFIX
@@ -195,6 +195,8 @@ class PredictionBatch:
             self._stop_if_asked()
             report(done, of)
 
+        if self.request.kind == DICOM_SEG and not case.slices:
+            raise InputError(case.path, "is no DICOM series, which the format needs", "choose another --format")
         volume = case.read()
         doubt = other_kind(predictor, volume)
         if doubt:
