@@ -16,7 +16,7 @@ from .errors import ErrorCollector, InputError
 from .machinefaults import Refusal, explained
 from .prediction import Outputs, Prediction, Predictor
 from .preprocessing import is_eight_bit_export
-from .segmentationfiles import NIFTI, suffix_of, volume_suffix_of, write_segmentation
+from .segmentationformats import NIFTI, suffix_of, volume_suffix_of, write_in_format
 from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
@@ -52,6 +52,13 @@ def predict_files(
     predictor: Predictor, cases: dict[str, Path], output: Path, outputs: Outputs, events: EventLog
 ) -> dict[str, float]:
     """Segment each case and write its volumes as NIfTI into the output folder, named after the image.
+
+    Args:
+        predictor: applies the model.
+        cases: images by case name.
+        output: folder for the volumes.
+        outputs: what is wanted besides the label maps.
+        events: gets progress and what went wrong.
 
     Returns:
         seconds in the networks for each case that went well.
@@ -159,7 +166,7 @@ def write_prediction(
         names.append(f"{name}_{result}{volume_suffix_of(kind)}")
         write_volume(volume, output / names[-1])
     names.append(f"{name}_segmentation{suffix_of(kind)}")
-    write_segmentation(prediction.labelmap, card.labels, output / names[-1], kind, slices)
+    write_in_format(prediction.labelmap, card.labels, output / names[-1], kind, slices)
     return names
 
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from .cases import EXTRA_NAMES, LABEL_WORDS, case_name, is_volume, named_as_label, natural_order, stem, visible
 from .dicomseries import Series, all_series, chosen_of_study
 from .errors import InputError
-from .volumereaders import find_series, is_dicom_file, refuse_damaged_slices, volume_suffix
+from .volume import volume_suffix
+from .volumereaders import find_series, is_dicom_file, refuse_damaged_slices
 from .volumes import Volume, read_volume
 
 DETACHED = (".mhd", ".nhdr")

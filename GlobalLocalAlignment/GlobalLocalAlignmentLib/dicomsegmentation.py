@@ -16,8 +16,8 @@ import numpy as np
 from . import __version__
 from .config import Label
 from .errors import InputError
-from .volumereaders import LPS_TO_RAS
-from .volumes import Volume, whole_volume
+from .volume import LPS_TO_RAS, Volume
+from .volumewriters import whole_volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -55,7 +55,7 @@ def write_dicom_segmentation(labelmap: Volume, labels: Sequence[Label], path: Pa
     Raises:
         InputError: highdicom is missing, the series lies elsewhere or lacks a tag, or the file cannot be made.
     """
-    from .segmentationfiles import labels_present
+    from .segmentationformats import labels_present
 
     check_installed()
     sources = _in_order(_read(slices), labelmap, path)

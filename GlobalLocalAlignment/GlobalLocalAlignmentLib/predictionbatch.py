@@ -18,10 +18,10 @@ from .bundle import ModelCard
 from .errors import ErrorCollector, InputError, StopRequested
 from .machinefaults import explained
 from .prediction import Outputs, Predictor
-from .segmentationfiles import DICOM_SEG, NIFTI
+from .segmentationformats import DICOM_SEG, NIFTI
 from .training.events import STOP_NAME, EventLog
 from .training.lock import RunLock
-from .volumes import PART_PREFIX
+from .volumewriters import PART_PREFIX
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BatchRequest:
 
     Attributes:
         outputs: volumes besides the segmentation.
-        kind: format of the segmentation, one of ``segmentationfiles.FORMATS``.
+        kind: format of the segmentation, one of ``segmentationformats.FORMATS``.
         largest_component: whether the predictor keeps the largest part of each structure alone.
         again: segment what is done too.
     """

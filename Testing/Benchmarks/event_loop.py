@@ -4,9 +4,10 @@
 
 Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
 and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
-are used: the window does not know the difference. Training: two labelled volumes and two of the target are added,
-looked at, written and trained on, with curves and pictures, from the first click to the model. Says which calls held
-the window longest.
+are used: the window does not know the difference. Comparing: a segmentation with another one, plain and under a
+transform that bends it, from the click on Compare to the worst slice. Training: two labelled volumes and two of the
+target are added, looked at, written and trained on, with curves and pictures, from the first click to the model. Sample
+data: a set of phantoms is made and loaded, then loaded from the cache. Says which calls held the window longest.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ def main() -> None:
     print(describe())
     print(f"{' x '.join(map(str, options.shape))} voxels")
     host = start()
-    for measure in (_segmenting, _training):
+    for measure in (_segmenting, _comparing, _training, _sample_data):
         for name in MODULES:
             host.load_module(ROOT / name / f"{name}.py")
         with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +58,35 @@ def _segmenting(host: Host, options: argparse.Namespace, folder: Path) -> None:
     with event_loop_watch() as watch:
         panel.ui.applyButton.click()
         host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    _report("segmenting", watch, panel)
+    _report("segmenting", watch, panel.ui.statusLabel.text)
+
+
+def _comparing(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    """Two segmentations, the ground truth once more under a transform that bends it."""
+    import slicer
+    import vtk
+
+    node, labels = _add_phantom("CT", 0, tuple(options.shape))
+    nodes = [_draw(node, np.roll(labels, by, axis=2)) for by in (0, 3)]
+    section = host.open_module(MODULES[0]).compareSection
+    section.ui.comparedSelector.setCurrentNode(nodes[0])
+    section.ui.truthSelector.setCurrentNode(nodes[1])
+    bent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    plate, points = vtk.vtkThinPlateSplineTransform(), vtk.vtkPoints()
+    for corner in np.ndindex(3, 3, 3):
+        points.InsertNextPoint(100.0 * np.array(corner) - 100)
+    plate.SetBasisToR()
+    plate.SetSourceLandmarks(points)
+    plate.SetTargetLandmarks(points)
+    bent.SetAndObserveTransformToParent(plate)
+    for what, transform in (("comparing", None), ("comparing under a bent transform", bent.GetID())):
+        nodes[1].SetAndObserveTransformNodeID(transform)
+        with event_loop_watch() as watch:
+            section.ui.compareButton.click()
+            host.wait_until(lambda: not section.comparer.running and not section.errorViews.busy, PATIENCE)
+            section.ui.worstButton.click()
+            host.wait_until(lambda: not section.errorViews.busy, PATIENCE)
+        _report(what, watch, section.ui.compareStatusLabel.text.splitlines()[0])
 
 
 def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
@@ -84,11 +114,28 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
         host.wait_until(lambda: panel.ui.startButton.enabled, PATIENCE)
         panel.ui.startButton.click()
         host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-    _report("training", watch, panel)
+    _report("training", watch, panel.ui.statusLabel.text)
 
 
-def _report(what: str, watch: Watch, panel) -> None:
-    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+def _sample_data(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    import SampleData
+    import slicer
+    from GlobalLocalAlignmentSlicerLib.samplephantoms import SETS
+
+    slicer.mrmlScene.GetCacheManager().SetRemoteCacheDirectory(str(folder))
+    host.load_module(Path(SampleData.__file__))
+    slicer.app.startupCompleted.emit()
+    panel = host.open_module("SampleData")
+    for words in ("made and loaded", "loaded from the cache"):
+        begun = time.perf_counter()
+        with event_loop_watch() as watch:
+            slicer.util.findChild(panel.parent, f"{SETS['source'].title}PushButton").click()
+        seconds = time.perf_counter() - begun
+        _report(f"sample data {words}", watch, f"{seconds:.1f} s")
+
+
+def _report(what: str, watch: Watch, outcome: str) -> None:
+    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {outcome}")
     for place in watch.culprits:
         print(f"    in {place}")
 
@@ -105,7 +152,7 @@ def _add_phantom(modality: str, seed: int, shape: tuple[int, int, int]):
     return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=f"{modality} {seed}"), labels.array.T
 
 
-def _draw(node, labels: np.ndarray) -> None:
+def _draw(node, labels: np.ndarray):
     """A segmentation of a phantom."""
     import slicer
     from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
@@ -116,6 +163,7 @@ def _draw(node, labels: np.ndarray) -> None:
         identifier = segmentation.GetSegmentation().AddEmptySegment("", name)
         inside = (labels == value).astype(np.uint8)
         slicer.util.updateSegmentBinaryLabelmapFromArray(inside, segmentation, identifier, node)
+    return segmentation
 
 
 if __name__ == "__main__":

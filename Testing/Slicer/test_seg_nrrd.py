@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 from GlobalLocalAlignmentLib.config import Label, load_preset
-from GlobalLocalAlignmentLib.segmentationfiles import SEG_NRRD, write_segmentation
+from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume
 from GlobalLocalAlignmentSlicerLib import results
 from segmentpanel import add_phantom
@@ -24,7 +24,7 @@ def load(labels: list[Label], path: Path):
     """A phantom's labels as a file and as the node that Slicer makes of it; the volume, its labels, the node."""
     volume, truth = add_phantom("CT")
     array = np.ascontiguousarray(truth.T.astype(np.uint8))
-    write_segmentation(Volume(array, matrix_of(volume)), labels, path, SEG_NRRD)
+    write_segmentation(Volume(array, matrix_of(volume)), labels, path)
     return volume, truth, slicer.util.loadSegmentation(str(path))
 
 
