@@ -10,6 +10,7 @@ import ctk
 import slicer
 import vtk
 from GlobalLocalAlignmentSlicerLib import results, sliceviews
+from GlobalLocalAlignmentSlicerLib.batchsection import BatchSection
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.comparesection import CompareSection
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
@@ -102,6 +103,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._devices: Devices | None = None
         self._shown: tuple = (None, True, 0.0)
         self._exporting: Steps | None = None
+        self._batch: BatchSection | None = None
         self.compareSection: CompareSection | None = None
 
     def setup(self) -> None:
@@ -123,6 +125,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.modelPathEdit.settingKey = MODEL_SETTING
         self.ui.deviceComboBox.currentText = slicer.app.settings().value(DEVICE_SETTING, "auto")
 
+        self.addBatch(uiWidget)
+
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.exportButton.connect("clicked(bool)", self.onExport)
@@ -142,6 +146,19 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.onModelChanged()
         self._deviceFinder.find(self.onDevicesFound)
 
+    def addBatch(self, uiWidget) -> None:
+        """The part for many volumes on disk, above the log."""
+        widget = slicer.util.loadUI(self.resourcePath("UI/Batch.ui"))
+        uiWidget.layout().insertWidget(uiWidget.layout().indexOf(self.ui.logButton), widget)
+        self._batch = BatchSection(
+            slicer.util.childWidgetVariables(widget),
+            lambda: self._cardProblem,
+            self.options,
+            self.logic.dependencies,
+            self.ui.logText.appendPlainText,
+            self.showResultsOf,
+        )
+
     def takeDrops(self, uiWidget) -> None:
         """A model can be dropped anywhere on the panel; other files there are for Slicer, but not on the path."""
         uiWidget.acceptDrops = True
@@ -158,6 +175,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._drops = []
         self._deviceFinder.close()
         self._stopExport()
+        if self._batch is not None:
+            self._batch.close()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -177,6 +196,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def onSceneStartClose(self, caller, event) -> None:
         self._stopExport()
+        self._batch.stopLoading()
         self.logic.close()
         self.setParameterNode(None)
         self.compareSection.close()
@@ -243,6 +263,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 self._cardProblem = str(error)
         self.ui.cardLabel.text = describeCard(self._card) if self._card else html.escape(self._cardProblem)
         self.updateApply()
+        self._batch.update()
 
     def volumes(self) -> list:
         """Checked volumes that are images, which results of this module are not."""
@@ -333,13 +354,16 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """``done`` are the volumes that have new results."""
         text = _("{count} segmented.").format(count=len(done)) if done else ""
         self.showIdle("\n".join(filter(None, [text, *messages])))
-        if not done:
-            return
+        if done:
+            self.showResultsOf(done[0])
+
+    def showResultsOf(self, volume) -> None:
+        """Show a volume that has new results."""
         if self._parameterNode is None:
             # another module is open: its views are left alone
-            self.logic.getParameterNode().shownVolume = done[0]
+            self.logic.getParameterNode().shownVolume = volume
             return
-        self._parameterNode.shownVolume = done[0]
+        self._parameterNode.shownVolume = volume
         self.updateResults()
         self.showVolume()
 

@@ -154,7 +154,7 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     node = findResult(volumeNode, kind)
     if node is None:
         node = _newResult(volumeNode, kind)
-        _showFirst(node, array, kind)
+        showFirst(node, array, kind)
     elif kind == SYNTHESIZED and _hasWindowOf(node, slicer.util.arrayFromVolume(node)):
         # nobody has changed it, and other voxels want another one
         node.GetDisplayNode().SetWindowLevelMinMax(*_windowOf(array))
@@ -219,8 +219,8 @@ def _refuseRemoved(*nodes: Any) -> None:
         raise VolumeFileError(_("{name} was removed from the scene").format(name=gone[0]))
 
 
-def _showFirst(node: Any, array: np.ndarray, kind: str) -> None:
-    """Window and colours of a new volume."""
+def showFirst(node: Any, array: np.ndarray, kind: str = SYNTHESIZED) -> None:
+    """Window and colours of a new volume, whose voxels come after them."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     # before the voxels are there: Slicer's own look for a window counts all of them, on the main thread

@@ -139,7 +139,7 @@ class SceneSegmenter:
                 yield
             try:
                 kinds = []
-                for kind, array in self._results(reading.result()):
+                for kind, array in inOrder(reading.result()):
                     node = slicer.mrmlScene.GetNodeByID(identifier)
                     if node is None:
                         raise VolumeFileError(removed(names[identifier]))
@@ -157,20 +157,25 @@ class SceneSegmenter:
         job.discard()
         onFinished(done, messages)
 
-    def _results(self, arrays: dict) -> Iterator[tuple[str, np.ndarray]]:
-        """Kind and voxels of each result of a volume, the segmentation first."""
-        kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
-        yield results.SEGMENTATION, arrays.pop("segmentation")
-        for name, array in arrays.items():
-            structure = name.removeprefix("probability_").replace("_", " ")
-            yield kinds.get(name) or results.probabilityKind(structure), array
-
     def _show(self, node, array: np.ndarray, kind: str, card: ModelCard, segmentationNode) -> None:
         if kind != results.SEGMENTATION:
             results.showVolume(node, array, kind)
             return
         there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
         results.showSegmentation(node, array, card, segmentationNode if there else None)
+
+
+def inOrder(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Kind and voxels of each result of a volume, the segmentation first.
+
+    Args:
+        arrays: by the kind as the core calls it; each is dropped once it was given.
+    """
+    kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
+    for name in sorted(arrays, key=lambda name: name != results.SEGMENTATION):
+        structure = name.removeprefix("probability_").replace("_", " ")
+        known = name if name == results.SEGMENTATION else kinds.get(name)
+        yield known or results.probabilityKind(structure), arrays.pop(name)
 
 
 def describeProblems(outcome: SegmentationOutcome, names: dict[str, str]) -> list[str]:

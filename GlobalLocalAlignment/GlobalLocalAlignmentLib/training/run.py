@@ -28,8 +28,8 @@ from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
 from ..wholefiles import drop_unfinished, is_unfinished, whole_file
 from .displacement import displacement
-from .engine import STOP_NAME, RunContext, run_stage
-from .events import EventLog, Listener
+from .engine import RunContext, run_stage
+from .events import STOP_NAME, EventLog, Listener
 from .lock import LOCK_NAME, RunLock
 from .methods import segmentation_stage
 from .owner import OWNER_NAME
