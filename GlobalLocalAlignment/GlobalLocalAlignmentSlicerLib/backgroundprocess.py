@@ -29,6 +29,8 @@ SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY"
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL) if hasattr(signal, "SIGKILL") else ()
 """Exit codes of a process that was killed, and of a launcher whose child was."""
 
+CORE = "GlobalLocalAlignmentLib"
+
 CORE_FOLDER = Path(__file__).resolve().parent.parent
 """Folder that holds the core's package."""
 
@@ -37,14 +39,14 @@ StartTimer = Callable[[Callable[[], None], int], Callable[[], None]]
 
 
 class BackgroundProcess:
-    """One call of the core's command line.
+    """One call of the core's command line, or of another of ours.
 
     What the process prints goes to a file that ``poll`` reads, so it can run on when nobody watches any longer. Lines
     that are JSON objects with an ``event`` are events, all others are text for the log. The callbacks run where
     ``poll`` is called, which a timer does on the main thread.
 
     Args:
-        arguments: words after ``python -m GlobalLocalAlignmentLib``; they are passed as they are, without a shell.
+        arguments: words after ``python -m MODULE``; they are passed as they are, without a shell.
         output: file for what the process prints; an earlier one is overwritten.
         onEvent: called with each event.
         onText: called with each other line.
@@ -52,6 +54,7 @@ class BackgroundProcess:
         stopFile: file whose existence asks the core to stop cleanly; without one, stopping ends the process.
         startTimer: the timer of Qt where it is not given.
         python: interpreter, Slicer's own where it is not given.
+        module: what is run, the core where it is not given.
     """
 
     def __init__(
@@ -64,8 +67,9 @@ class BackgroundProcess:
         stopFile: Path | None = None,
         startTimer: StartTimer | None = None,
         python: str | None = None,
+        module: str = CORE,
     ) -> None:
-        self.command = [python or sys.executable, "-u", "-m", "GlobalLocalAlignmentLib", *map(str, arguments)]
+        self.command = [python or sys.executable, "-u", "-m", module, *map(str, arguments)]
         self.output, self.stopFile = output, stopFile
         self.onEvent, self.onText, self.onFinished = onEvent, onText, onFinished
         self._startTimer = startTimer or startQtTimer
