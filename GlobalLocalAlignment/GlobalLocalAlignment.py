@@ -435,14 +435,14 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
         SceneSegmenter.__init__(self)
         self.dependencies = Dependencies(_("Global-Local Alignment"))
 
-    def createParameterNode(self):
-        node = super().createParameterNode()
-        wanted = slicer.util.settingsValue(SURFACES_SETTING, True, converter=slicer.util.toBool)
-        GlobalLocalAlignmentParameterNode(node).surfaces = wanted
-        return node
-
     def getParameterNode(self):
-        return GlobalLocalAlignmentParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        # one that is there already is emptied when the scene is closed
+        isNew = not node.GetParameterCount()
+        parameters = GlobalLocalAlignmentParameterNode(node)
+        if isNew:
+            parameters.surfaces = slicer.util.settingsValue(SURFACES_SETTING, True, converter=slicer.util.toBool)
+        return parameters
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):

@@ -1,8 +1,8 @@
 """Closed surfaces of segments, made as Slicer makes them, in a process of their own.
 
-``python -m GlobalLocalAlignmentSlicerLib.closedsurfaces FOLDER COUNT`` does the tasks that ``writeTask`` left in a folder:
-it reads label maps and writes points and triangles. It touches no scene: numpy and the filters of VTK are all that it
-takes, both of which Slicer's own Python has.
+``python -m GlobalLocalAlignmentSlicerLib.closedsurfaces FOLDER COUNT`` does the tasks that ``writeTask`` left in a
+folder: it reads label maps and writes points and triangles. It touches no scene: numpy and the filters of VTK are all
+that it takes, both of which Slicer's own Python has.
 
 The steps and their order are those of ``vtkBinaryLabelmapToClosedSurfaceConversionRule`` of Slicer 5.12 (flying edges,
 decimation, windowed sinc, normals), so that the surfaces are Slicer's own, and those that Slicer makes later, after a

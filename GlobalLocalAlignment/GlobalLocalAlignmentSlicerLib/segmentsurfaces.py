@@ -139,7 +139,7 @@ def readSource(segmentationNode: Any) -> SegmentationSource:
 def handIn(node: Any, source: SegmentationSource, surfaces: dict[str, Surface]) -> Generator[None, None, None]:
     """Give a segmentation its surfaces, one a step, so that each is drawn in a turn of its own.
 
-    Slicer makes whatever surface a segment lacks once another one has its own, in one go. So all get an empty one first.
+    Once a segment has a surface, Slicer makes those that others lack, in one go. So all get an empty one first.
     A segment that gets another surface meanwhile, or none, keeps that.
 
     Args:

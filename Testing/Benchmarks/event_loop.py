@@ -1,10 +1,13 @@
 """The longest time that Slicer's window is held while the modules work on large volumes.
 
     python Testing/Benchmarks/event_loop.py [--model model.safetensors] [--shape 256 256 100] [--iterations 60]
+                                            [--repeat 1]
 
 Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
 and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
-are used: the window does not know the difference. Training: two labelled volumes and two of the target are added,
+are used: the window does not know the difference. Without surfaces and with them, up to the last one, each as often as
+--repeat says. The host draws only when it is asked for a picture: how long the first picture of the surfaces takes, and
+the next one, is said beside it. Training: two labelled volumes and two of the target are added,
 looked at, written and trained on, with curves and pictures, from the first click to the model. Says which calls held
 the window longest.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +31,7 @@ from SlicerHost.eventloop import Watch, event_loop_watch
 from SlicerHost.host import Host, start
 
 PATIENCE = 30 * 60 * 1000
+PICTURE = (600, 600)
 MODULES = ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")
 
 
@@ -33,12 +39,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--shape", type=int, nargs=3, default=[256, 256, 100])
-    parser.add_argument("--iterations", type=int, default=60, help="of each stage of the training")
+    parser.add_argument("--iterations", type=int, default=60, help="of each stage of the training; 0: no training")
+    parser.add_argument("--repeat", type=int, default=1, help="number of segmentations, without and with surfaces")
     options = parser.parse_args()
     print(describe())
     print(f"{' x '.join(map(str, options.shape))} voxels")
     host = start()
-    for measure in (_segmenting, _training):
+    measures = [partial(_segmenting, surfaces=surfaces) for _ in range(options.repeat) for surfaces in (False, True)]
+    if options.iterations:
+        measures.append(_training)
+    for measure in measures:
         for name in MODULES:
             host.load_module(ROOT / name / f"{name}.py")
         with tempfile.TemporaryDirectory() as folder:
@@ -46,17 +56,34 @@ def main() -> None:
         host.reset()
 
 
-def _segmenting(host: Host, options: argparse.Namespace, folder: Path) -> None:
+def _segmenting(host: Host, options: argparse.Namespace, folder: Path, surfaces: bool) -> None:
     node, _ = _add_phantom("CT", 0, tuple(options.shape))
     panel = host.open_module(MODULES[0])
     panel.ui.volumesSelector.setCheckState(node, 2)
     model = options.model or write_untrained_model("phantom", folder / "model.safetensors")
     panel.ui.modelPathEdit.currentPath = str(model)
     panel._parameterNode.synthesized = options.model is not None
+    panel._parameterNode.surfaces = surfaces
     with event_loop_watch() as watch:
         panel.ui.applyButton.click()
-        host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    _report("segmenting", watch, panel)
+        host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
+    _report("segmenting with surfaces" if surfaces else "segmenting", watch, panel)
+    if surfaces:
+        _report_pictures(host)
+
+
+def _report_pictures(host: Host) -> None:
+    import slicer
+
+    (node,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    shown = [node.GetClosedSurfaceInternalRepresentation(name) for name in node.GetSegmentation().GetSegmentIDs()]
+    host.views.threed.fit()
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        host.views.threed.picture(PICTURE)
+        times.append(f"{1000 * (time.perf_counter() - start):.0f}")
+    print(f"    {sum(one.GetNumberOfPolys() for one in shown)} triangles, drawn in {' ms, then in '.join(times)} ms")
 
 
 def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
