@@ -31,7 +31,7 @@ from SlicerHost.eventloop import Watch, event_loop_watch
 from SlicerHost.host import Host, start
 
 PATIENCE = 30 * 60 * 1000
-PICTURE = (600, 600)
+PICTURE = (400, 400)
 MODULES = ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")
 
 
@@ -115,7 +115,8 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
 
 
 def _report(what: str, watch: Watch, panel) -> None:
-    print(f"{what}: longest hold {watch.longest_ms:.0f} ms; {panel.ui.statusLabel.text}")
+    holds = f"longest hold {watch.longest_ms:.0f} ms, processor time of it {watch.longest_busy_ms:.0f} ms at most"
+    print(f"{what}: {holds}; {panel.ui.statusLabel.text}", flush=True)
     for place in watch.culprits:
         print(f"    in {place}")
 
