@@ -15,19 +15,20 @@ TORCH_INSTALL ?= $(or $(shell cat $(TORCH_CHOICE) 2>/dev/null),torch -c constrai
 PIP_INSTALL := $(BIN)/python -m pip --require-virtualenv --disable-pip-version-check install -qq
 SYSTEM_PACKAGES := python3-venv
 BENCHMARKS := prediction_time memory
-HOST_BENCHMARKS := event_loop module_load
+HOST_BENCHMARKS := event_loop module_load soak kill_and_resume
 DATA ?= ../shared/data/abdomen
 PYTEST_ARGS ?=
 
-.PHONY: help demo scene test lint screenshots benchmark clean
+.PHONY: help demo scene test lint docs screenshots benchmark clean
 help:
 	@echo "make demo       train, segment and evaluate on phantoms; the report is demo/report.html"
 	@echo "make scene      the demo as a scene for Slicer, demo/scene.mrb; fetches the core of Slicer first"
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
+	@echo "make docs       tables of the pages in docs that say what the code says"
 	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
-	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), and"
-	@echo "                how long the modules hold the window and take to load"
+	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), how long"
+	@echo "                the modules hold the window and take to load, a simulated day of training, killed trainings"
 	@echo "make clean      remove what the others made, .venv and demo too"
 	@echo "For a new .venv: PYTHON=python3.12 takes another Python, TORCH_INSTALL=... another torch (see the Makefile)"
 
@@ -43,6 +44,9 @@ test: lint $(HOST_READY)
 lint: $(READY)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+docs: $(READY)
+	$(BIN)/python docs/write_tables.py
 
 screenshots: demo $(HOST_READY)
 	QT_QPA_PLATFORM=offscreen $(BIN)/python Screenshots/draw_screenshots.py --demo demo

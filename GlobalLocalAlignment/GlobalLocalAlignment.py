@@ -11,12 +11,15 @@ import slicer
 import vtk
 from GlobalLocalAlignmentSlicerLib import results, sliceviews
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
+from GlobalLocalAlignmentSlicerLib.comparesection import CompareSection
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
 from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.samplephantoms import registerPhantoms
 from GlobalLocalAlignmentSlicerLib.scenecases import isImage
+from GlobalLocalAlignmentSlicerLib.scenecomparer import SceneComparer
 from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
 from GlobalLocalAlignmentSlicerLib.segmentstatistics import registerComparison
@@ -63,8 +66,9 @@ class GlobalLocalAlignment(ScriptedLoadableModule):
             "Implements Z. Su et al., Mind The Gap: Alleviating Local Imbalance for Unsupervised Cross-Modality"
             " Medical Image Segmentation, IEEE Journal of Biomedical and Health Informatics, 2023."
         )
-        # Segment Statistics may be loaded after this module
+        # Segment Statistics and Sample Data may be loaded after this module
         slicer.app.connect("startupCompleted()", registerComparison)
+        slicer.app.connect("startupCompleted()", registerPhantoms)
 
 
 @parameterNodeWrapper
@@ -100,6 +104,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._devices: Devices | None = None
         self._shown: tuple = (None, True, 0.0)
         self._exporting: Steps | None = None
+        self.compareSection: CompareSection | None = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -108,6 +113,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = GlobalLocalAlignmentLogic()
+        self.compareSection = CompareSection(
+            self.resourcePath("UI/GlobalLocalAlignmentCompare.ui"), self.logic.comparer
+        )
+        panel = uiWidget.layout()
+        panel.insertWidget(panel.indexOf(self.ui.logButton), self.compareSection.widget)
         self.ui.deviceComboBox.addItems(list(DEVICES))
         self.ui.precisionComboBox.addItems(list(PRECISIONS))
         self.ui.modelPathEdit.filters = ctk.ctkPathLineEdit.Files
@@ -154,6 +164,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
+        if self.compareSection is not None:
+            self.compareSection.cleanup()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -170,6 +182,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._stopExport()
         self.logic.close()
         self.setParameterNode(None)
+        self.compareSection.close()
 
     def onSceneEndClose(self, caller, event) -> None:
         self.showIdle(_("The scene was closed."))
@@ -195,6 +208,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self._shown = self.shown()
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
             self.onParametersChanged()
+        if self.compareSection is not None:
+            self.compareSection.setParameterNode(parameterNode.parameterNode if parameterNode is not None else None)
 
     def onParametersChanged(self, caller=None, event=None) -> None:
         self.updateApply()
@@ -434,6 +449,7 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
         ScriptedLoadableModuleLogic.__init__(self)
         SceneSegmenter.__init__(self)
         self.dependencies = Dependencies(_("Global-Local Alignment"))
+        self.comparer = SceneComparer()
 
     def getParameterNode(self):
         node = super().getParameterNode()

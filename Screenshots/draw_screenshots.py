@@ -27,6 +27,7 @@ PATIENCE = 10 * 60 * 1000
 PANEL_WIDTH = 480
 MASK_OPACITY = 0.35
 CURVES_SIZE = (640, 360)
+TABLE_SIZE = (1100, 190)
 SHOWN_CASE = "case_01"
 
 
@@ -46,6 +47,7 @@ def main() -> None:
     for name in MODULES:
         host.load_module(ROOT / name / f"{name}.py")
     _segmenting(host, demo, output)
+    _comparing(host, demo, output)
     host.reset()
     for name in MODULES:
         host.load_module(ROOT / name / f"{name}.py")
@@ -78,10 +80,62 @@ def _segmenting(host: Host, demo: Path, output: Path) -> None:
     host.four_up(output / "views.png")
 
 
-def _training(host: Host, demo: Path, output: Path) -> None:
-    """Volumes of the demo as cases, its run opened: the panel and its curves."""
+def _comparing(host: Host, demo: Path, output: Path) -> None:
+    """The phantom beside its ground truth: scores, plot, and the errors in the worst slices."""
+    import slicer
+    from GlobalLocalAlignmentLib.volumes import read_labelmap
+    from GlobalLocalAlignmentSlicerLib import results
+    from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, ownNodes
+    from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT
+    from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
+
+    panel = host.open_module(MODULES[0])
+    volume = slicer.util.getNode("CT phantom")
+    card = readModelCard(demo / "runs" / "ours" / "model.safetensors")
+    labels = read_labelmap(demo / "data" / "test" / "labels" / f"{SHOWN_CASE}.nii.gz").array.T
+    truth = results.showReference(volume, labels, card)
+    result = results.findResult(volume, results.SEGMENTATION)
+    result.GetDisplayNode().SetVisibility(False)
+    # of the ground truth no more than a shadow in 3D, around the errors
+    truth.GetDisplayNode().SetVisibility2D(False)
+    truth.GetDisplayNode().SetOpacity3D(0.2)
+    truth.CreateClosedSurfaceRepresentation()
+    for button in (panel.ui.inputsButton, panel.ui.outputsButton, panel.ui.resultsButton):
+        button.collapsed = True
+    section = panel.compareSection
+    section.ui.compareSectionButton.collapsed = False
+    section.ui.truthSelector.setCurrentNode(truth)
+    section.ui.comparedSelector.setCurrentNode(result)
+    section.ui.compareButton.click()
+    host.wait_until(lambda: not section.comparer.running and not section.errorViews.busy, PATIENCE)
+    panel._parameterNode.maskShown = False
+    ownNodes("vtkMRMLSegmentationNode", ERRORS)[0].CreateClosedSurfaceRepresentation()
+    host.views.fit()
+    section.ui.worstButton.click()
+    host.wait_until(lambda: not section.errorViews.busy, PATIENCE)
+    host.grab(panel.parent, output / "comparing.png", PANEL_WIDTH)
+    _table(host, output / "scores.png", section.table())
+    _plot(host, output / "scores_plot.png", ownNodes("vtkMRMLPlotChartNode", PLOT)[0])
+    host.four_up(output / "errors.png")
+
+
+def _table(host: Host, path: Path, node: Any) -> None:
+    """The columns of a table that have numbers or names, as wide as they are."""
     import slicer
 
+    view = slicer.qMRMLTableView()
+    view.setMRMLScene(slicer.mrmlScene)
+    view.setMRMLTableNode(node)
+    view.resizeColumnsToContents()
+    view.resize(*TABLE_SIZE)
+    view.show()
+    host.process_events()
+    if not view.grab().save(str(path)):
+        raise OSError(f"cannot write {path}")
+
+
+def _training(host: Host, demo: Path, output: Path) -> None:
+    """Volumes of the demo as cases, its run opened: the panel and its curves."""
     panel = host.open_module(MODULES[1])
     with tempfile.TemporaryDirectory(prefix="runs-") as runs:
         panel.ui.runsButton.directory = runs
@@ -97,16 +151,22 @@ def _training(host: Host, demo: Path, output: Path) -> None:
         panel.runView.show(panel.logic.run, False)
         panel.ui.runsButton.directory = str(Path.home().anchor)
         host.grab(panel.parent, output / "training.png", PANEL_WIDTH)
+    _plot(host, output / "curves.png", panel.logic.curves.chart("segmentation losses"))
+
+
+def _plot(host: Host, path: Path, chart: Any) -> None:
+    import slicer
+
     plot = slicer.qMRMLPlotView()
     view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode")
-    view.SetPlotChartNodeID(panel.logic.curves.chart("segmentation losses").GetID())
+    view.SetPlotChartNodeID(chart.GetID())
     plot.setMRMLScene(slicer.mrmlScene)
     plot.setMRMLPlotViewNode(view)
     plot.resize(*CURVES_SIZE)
     plot.show()
     host.process_events()
-    if not plot.grab().save(str(output / "curves.png")):
-        raise OSError(f"cannot write {output / 'curves.png'}")
+    if not plot.grab().save(str(path)):
+        raise OSError(f"cannot write {path}")
 
 
 def _add_case(panel: Any, folder: Path, file: str, name: str, role: str) -> None:

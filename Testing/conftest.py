@@ -12,31 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
-from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, write_cohort
+from GlobalLocalAlignmentLib.config import configuration
 from GlobalLocalAlignmentLib.training.run import train
 from hypothesis import settings as hypothesis_settings
+from tinyrun import TINY, settings_of, write_cohorts
 
 torch.set_num_threads(1)
 # the same examples on every machine, and no example fails for being slow
 hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("repeatable")
-
-TINY = {
-    "labels": [{"value": value, "name": name} for value, name in PHANTOM_LABELS["abdomen"].items()],
-    "plane": {"spacing": 8.0, "size": [32, 40], "center": "volume"},
-    "synthesis": {"width": 4, "blocks": 1, "hidden": 16, "discriminator_width": 4, "iterations": 6, "batch_size": 2},
-    "segmentation": {
-        "width": 4,
-        "blocks": [1, 1, 1, 2],
-        "discriminator_width": 4,
-        "iterations": 8,
-        "batch_size": 2,
-        "warm_up": 2,
-        "ramp": 2,
-    },
-    "training": {"precision": "32", "device": "cpu", "report_every": 2, "preview_every": 100, "checkpoint_every": 3},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -50,20 +34,13 @@ def same_random_numbers() -> None:
 @pytest.fixture(scope="session")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with two MR source cases and two CT target cases, each with images and labels."""
-    folder = tmp_path_factory.mktemp("cohorts")
-    write_cohort(folder / "source", "abdomen", "MR", 2, 1, (40, 32, 8), (8, 8, 16))
-    write_cohort(folder / "target", "abdomen", "CT", 2, 2, (40, 32, 8), (8, 8, 16))
-    return folder
+    return write_cohorts(tmp_path_factory.mktemp("cohorts"))
 
 
 @pytest.fixture(scope="session")
 def tiny_settings(cohorts: Path) -> dict:
     """Settings of a training that takes seconds."""
-    domains = {
-        "source": {"images": [cohorts / "source" / "images"], "labelmaps": [cohorts / "source" / "labels"]},
-        "target": {"images": [cohorts / "target" / "images"]},
-    }
-    return merge(merge(load_preset("phantom"), TINY), domains)
+    return settings_of(cohorts)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from .errors import ErrorCollector, InputError
 from .machinefaults import Refusal, explained
 from .prediction import Outputs, Prediction, Predictor
 from .preprocessing import is_eight_bit_export
+from .segmentationfile import SEGMENTATION_SUFFIX, write_segmentation
 from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
@@ -36,15 +37,28 @@ def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str,
     return chosen
 
 
-def result_path(output: Path, image: Path, kind: str) -> Path:
+def result_path(output: Path, image: Path, kind: str, suffix: str = SUFFIX) -> Path:
     """``x.nii.gz`` or a series in the folder ``x`` -> ``x_KIND.nii.gz`` in the output folder."""
-    return output / f"{stem(image)}_{kind}{SUFFIX}"
+    return output / f"{stem(image)}_{kind}{suffix}"
 
 
 def predict_files(
-    predictor: Predictor, cases: dict[str, Path], output: Path, outputs: Outputs, events: EventLog
+    predictor: Predictor,
+    cases: dict[str, Path],
+    output: Path,
+    outputs: Outputs,
+    events: EventLog,
+    seg_nrrd: bool = False,
 ) -> dict[str, Prediction]:
     """Segment each case and write its volumes as NIfTI into the output folder, named after the image.
+
+    Args:
+        predictor: applies the model.
+        cases: images by case name.
+        output: folder for the volumes.
+        outputs: what is wanted besides the label maps.
+        events: gets progress and what went wrong.
+        seg_nrrd: write the label maps as ``.seg.nrrd``, with name, colour and term of each structure.
 
     Returns:
         timing of each case that went well (volumes are dropped once written, so memory does not grow).
@@ -56,9 +70,14 @@ def predict_files(
     def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
         _warn_of_other_kind(predictor, cases[name], volume, events)
         prediction = predictor.predict(volume, outputs, report)
+        for kind, result in _extra_volumes(predictor, prediction):
+            write_volume(result, result_path(output, cases[name], kind))
         # the label map last: where it is there, the case is whole
-        for suffix, result in _volumes(predictor, prediction):
-            write_volume(result, result_path(output, cases[name], suffix))
+        path = result_path(output, cases[name], "segmentation", SEGMENTATION_SUFFIX if seg_nrrd else SUFFIX)
+        if seg_nrrd:
+            write_segmentation(prediction.labelmap, predictor.bundle.card.labels, path)
+        else:
+            write_volume(prediction.labelmap, path)
         return prediction.network_seconds
 
     return _for_each(cases, output, "prediction", work, events)
@@ -91,7 +110,7 @@ def _warn_of_other_kind(predictor: Predictor, path: Path, volume: Volume, events
         )
 
 
-def _volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Volume]]:
+def _extra_volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Volume]]:
     names = {0: "background", **predictor.bundle.card.names}
     volumes = [
         (f"probability_{_file_word(names[value])}", volume) for value, volume in prediction.probabilities.items()
@@ -100,7 +119,7 @@ def _volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Vo
         volumes.append(("feature_mask", prediction.feature_mask))
     if prediction.synthesized is not None:
         volumes.append(("synthesized", prediction.synthesized))
-    return [*volumes, ("segmentation", prediction.labelmap)]
+    return volumes
 
 
 def _for_each(

@@ -25,36 +25,60 @@ FORMAT_VERSION = 1
 
 
 class DomainCard(Section):
-    """What a domain's images are and how their values are scaled.
-
-    ``eight_bit``: most of the training volumes were 8-bit exports, whose full range stands for the window.
-    """
+    """What a domain's images are and how their values are scaled."""
 
     modality: str
+    """Name of the modality, by which the synthesis network knows the domain too."""
+
     intensity: Intensity
+    """The rule by which values become [-1, 1]."""
+
     eight_bit: bool = False
+    """Whether most of the training volumes were 8-bit exports, whose full range stands for the window."""
 
 
 class ModelCard(Section):
     """Everything a user or a program needs to know to apply the model; nothing that identifies a patient or computer.
 
-    ``networks`` names what the file holds: ``synthesis``, ``segmenter``, ``feature_discriminator``,
-    ``output_discriminator``. ``synthesis_domains`` gives the modality of each domain label of the synthesis network.
-    ``provenance`` tells how it was trained. ``scores`` holds, where the training had labelled target cases to watch,
-    the mean Dice of each structure on their slices and the number of these cases; it is empty elsewhere.
+    The text under a field is what ``docs/formats.md`` says of it; ``docs/write_tables.py`` writes it there.
     """
 
     format_version: int = FORMAT_VERSION
+    """1. A program refuses files of a later format than it knows."""
+
     labels: list[Label]
+    """Structures, as in the settings: value, name, colour, terminology. Class 0 of the segmenter is background, class 1
+    the first of them."""
+
     plane: Plane
+    """Slices that the networks see, as in the settings."""
+
     source: DomainCard
+    """The labelled domain: `modality`, `intensity`, `eight_bit`."""
+
     target: DomainCard
+    """The domain that is segmented, likewise."""
+
     networks: list[str]
+    """What the file holds: `segmenter`, `feature_discriminator` (D1, for the mask), `output_discriminator` (D2),
+    `synthesis`. A name is the first part of the names of its tensors."""
+
     synthesis: Synthesis
+    """Settings of stage one, without `model`."""
+
     synthesis_domains: tuple[str, str] | None = None
+    """Modality of the synthesis network's domain 0 and 1; null without one."""
+
     segmentation: Segmentation
+    """Settings of stage two."""
+
     provenance: dict[str, Any] = {}
+    """How it was trained: `version`, `torch`, `preset`, `seed`, `model_selection`, `selected_iteration` (where scores
+    chose it), `source_cases`, `source_slices`, `target_cases`, `target_slices`, `date`."""
+
     scores: dict[str, Any] = {}
+    """Where the training had labelled target cases to watch: `validation_slice_dice` (structure: Dice, 0 to 1) and
+    `validation_cases`, their number. Else empty."""
 
     @property
     def names(self) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from .cohort import CaseFinding, Cohort, OnFinding, check_cohort
 from .config import Configuration, Label
@@ -77,6 +78,7 @@ class CaseReport:
             name=finding.name,
             message=finding.message,
             values=sorted(finding.values),
+            structures=[asdict(structure) for structure in finding.structures],
             modality=finding.modality,
         )
         rate = finding.number / max(self.elapsed(), 1e-9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy as np
 from .cases import find_volumes, without_labelmap
 from .config import Domain, Intensity, Label, Plane
 from .errors import ErrorCollector, InputError
+from .knownstructures import Structure
 from .preprocessing import guess_modality, intensity_limits, is_eight_bit_export
+from .segmentationfile import read_structures
 from .slicegrid import SliceGrid
 from .slicestore import CaseSlices, SliceStore
 from .volumes import Volume, check_same_geometry, read_labelmap, read_volume
@@ -43,6 +45,7 @@ class CaseFinding:
         modality: guess from its values alone, empty while the image could not be read.
         eight_bit: whether it is an 8-bit export.
         values: label values that occur, after mapping, background left out.
+        structures: what a segmentation of Slicer's calls these values.
     """
 
     role: str
@@ -53,6 +56,7 @@ class CaseFinding:
     modality: str = ""
     eight_bit: bool = False
     values: set[int] = field(default_factory=set)
+    structures: list[Structure] = field(default_factory=list)
 
 
 OnFinding = Callable[[CaseFinding], None]
@@ -182,6 +186,8 @@ def _check_case(
     if case.labelmap is not None:
         finding.values = _label_values(volume, case.labelmap, domain)
         _refuse_unknown(finding.values, case.labelmap, finding.role, labels)
+        structures = [_mapped(structure, domain) for structure in read_structures(case.labelmap)]
+        finding.structures = [structure for structure in structures if structure.value in finding.values]
 
 
 def _refuse_blank(volume: Volume, path: Path, role: str, rule: Intensity | None) -> None:
@@ -201,6 +207,10 @@ def _label_values(volume: Volume, path: Path, domain: Domain) -> set[int]:
     labelmap = read_labelmap(path)
     check_same_geometry(volume, labelmap)
     return {domain.label_mapping.get(value, value) for value in map(int, np.unique(labelmap.array))} - {0}
+
+
+def _mapped(structure: Structure, domain: Domain) -> Structure:
+    return replace(structure, value=domain.label_mapping.get(structure.value, structure.value))
 
 
 def _refuse_unknown(found: set[int], path: Path, role: str, labels: list[Label]) -> None:

@@ -67,9 +67,12 @@ class Display:
             self.stage_began = self.said = time.monotonic()
             if not self.console.is_terminal or (kind == "stage_finished" and entry["seconds"] >= QUIET_SECONDS):
                 self.console.print(describe(entry), highlight=False, markup=False)
-        elif kind in ("warning", "failed", "stopped", "validation", "run_started", "row"):
+        elif kind in ("warning", "adjusted", "failed", "stopped", "validation", "run_started", "row"):
             self.console.print(
-                describe(entry), highlight=False, markup=False, style="yellow" if kind == "warning" else None
+                describe(entry),
+                highlight=False,
+                markup=False,
+                style="yellow" if kind in ("warning", "adjusted") else None,
             )
 
     def _show_progress(self, entry: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from .config import Configuration, Domain, configuration, load_preset, merge
 from .devices import resolve_device
 from .errors import InputError
 from .evaluation import ClassScore
+from .knownstructures import KNOWN_STRUCTURES
 from .phantom import PHANTOM_LABELS, write_cohort
+from .phantomcohorts import COHORTS
 from .report import write_report
 from .report.content import read_run
 from .report.figures import segmentation_figure, translation_figure
@@ -23,10 +26,6 @@ from .training.events import Listener
 from .wholefiles import whole_file
 
 DEMO_NAME = "demo.json"
-TRAINING_CASES, TEST_CASES = 8, 4
-LABELLED_AS = {"abdomen": "abdomen", "heart": "cardiac"}
-"""Preset with the label values of a phantom, whose colours and terms the phantom takes."""
-
 METHODS = (OURS, NO_ADAPTATION, SUPERVISED)
 
 
@@ -50,13 +49,9 @@ def run_demo(
     resolve_device(device)
     data = output / "data"
     _begin(output, {"task": task, "seed": seed})
-    for name, modality, count, offset in (
-        ("source", "MR", TRAINING_CASES, 0),
-        ("target", "CT", TRAINING_CASES, 1),
-        ("test", "CT", TEST_CASES, 2),
-    ):
-        if not (data / name / "labels" / f"case_{count - 1:02d}.nii.gz").is_file():
-            write_cohort(data / name, task, modality, count, 10 * seed + offset)
+    for name, cohort in COHORTS.items():
+        if not (data / name / "labels" / f"case_{cohort.count - 1:02d}.nii.gz").is_file():
+            write_cohort(data / name, task, cohort.modality, cohort.count, cohort.seed(seed))
     settings = demo_configuration(data, task, seed, device)
     test = Domain(images=[data / "test" / "images"], labelmaps=[data / "test" / "labels"])
     trainings = Trainings(output, settings, [data / "target" / "labels"])
@@ -85,8 +80,8 @@ def _begin(output: Path, asked: dict[str, Any]) -> None:
 
 def demo_configuration(data: Path, task: str, seed: int, device: str) -> Configuration:
     """Preset ``phantom`` for the cohorts in a folder."""
-    known = {label["value"]: label for label in load_preset(LABELLED_AS[task])["labels"]}
-    labels = [known[value] | {"name": name} for value, name in PHANTOM_LABELS[task].items()]
+    names = PHANTOM_LABELS[task]
+    labels = [asdict(structure) | {"name": names[structure.value]} for structure in KNOWN_STRUCTURES[task]]
     changes = {
         "labels": labels,
         "source": {"images": [data / "source" / "images"], "labelmaps": [data / "source" / "labels"]},

@@ -66,8 +66,11 @@ def machine_fault(error: BaseException, subject: str | Path, remedies: Mapping[R
         return None
     problem = refusal.value
     if refusal is Refusal.SPACE:
-        subject = getattr(disk_error(error), "filename", None) or subject
-        problem = f"cannot be written ({refusal.value})"
+        found = disk_error(error)
+        subject = found.filename or subject
+        # a quota is made free elsewhere than a disk
+        reason = refusal.value if found.errno == errno.ENOSPC else found.strerror or refusal.value
+        problem = f"cannot be written ({reason})"
     elif refusal is Refusal.GPU:
         problem = f"{refusal.value} ({str(error).strip().splitlines()[0]})"
     elif "cuda" in str(error).lower():
@@ -77,11 +80,16 @@ def machine_fault(error: BaseException, subject: str | Path, remedies: Mapping[R
 
 def disk_error(error: BaseException | None) -> OSError | None:
     """The error of a full disk, also where it led to another one: PyTorch's writer says nothing of it in its own."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return error
+    while (found := file_error(error)) is not None and found.errno not in FULL:
+        error = found.__cause__ or found.__context__
+    return found
+
+
+def file_error(error: BaseException | None) -> OSError | None:
+    """The error of the file system that an error is, or that led to it."""
+    while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
-    return None
+    return error
 
 
 @contextmanager

@@ -16,6 +16,25 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+SURFACE_SCORES = ("assd_voxel", "pooled_asd_voxel", "assd_mm", "pooled_asd_mm", "hd95_mm")
+VOLUME_SCORES = ("volume_difference_mm3", "false_positive_mm3", "false_negative_mm3")
+
+
+def mask_scores(
+    predicted: np.ndarray, true: np.ndarray, spacing: Sequence[float], surfaces: bool = True
+) -> dict[str, float]:
+    """Every score of two boolean masks by its name, and their voxels; NaN where there is no score.
+
+    Args:
+        predicted, true, spacing: as in the functions below.
+        surfaces: also the distances, which take longest.
+    """
+    scores: dict[str, float] = {"dice": dice_score(predicted, true)}
+    if surfaces:
+        scores |= zip(SURFACE_SCORES, surface_scores(predicted, true, spacing), strict=True)
+    scores |= zip(VOLUME_SCORES, volume_errors(predicted, true, spacing), strict=True)
+    return scores | {"reference_voxels": int(true.sum()), "predicted_voxels": int(predicted.sum())}
+
 
 def dice_score(predicted: np.ndarray, true: np.ndarray) -> float:
     """2 |A and B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""

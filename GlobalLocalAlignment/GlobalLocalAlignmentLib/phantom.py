@@ -1,7 +1,8 @@
-"""Unpaired CT-like and MR-like phantoms of abdomen and heart with ground truth, for the demo and the tests.
+"""Unpaired CT-like and MR-like phantoms of abdomen and heart with ground truth: demo, tests, Slicer's sample data.
 
 A random anatomy is rendered with the contrast, texture, noise, resolution and artefacts of a modality. Both modalities
-draw their anatomies from the same distribution and differ in appearance alone, as the method assumes.
+draw their anatomies from the same distribution and differ in appearance alone, as the method assumes. Nothing here
+needs a package that Slicer does not bring.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import numpy as np
 from scipy import fft, ndimage
 
 from .phantomanatomy import HALF_EXTENT, TISSUES, Anatomy, centers, random_anatomy, smooth_field
-from .volumes import Volume, write_volume
+from .phantomcohorts import patient_seed
+from .volume import Volume
+from .volumewriters import write_volume
 
 Task = Literal["abdomen", "heart"]
 Modality = Literal["CT", "MR"]
@@ -150,7 +153,7 @@ def write_cohort(
 ) -> None:
     """Write ``count`` patients as ``folder/images/case_00.nii.gz`` and ``folder/labels/case_00.nii.gz``."""
     for index in range(count):
-        image, labelmap = render_phantom(task, modality, 1000 * seed + index, shape, spacing)
+        image, labelmap = render_phantom(task, modality, patient_seed(seed, index), shape, spacing)
         name = f"case_{index:02d}.nii.gz"
         write_volume(image, folder / "images" / name)
         write_volume(labelmap, folder / "labels" / name)

@@ -29,13 +29,14 @@ def write_text(path: Path, text: str, remedy: str) -> None:
         raise InputError(path, f"cannot be written ({error.strerror})", remedy) from error
 
 
-def write_rows(rows: Iterable[Any], kind: type, path: Path) -> None:
+def write_rows(rows: Iterable[Any], kind: type, path: Path, remedy: str = "choose another --output") -> None:
     """Write rows as CSV; numbers keep all their digits, NaN is an empty cell.
 
     Args:
         rows: instances of ``kind``.
         kind: dataclass whose fields are str, int or float.
         path: of the file; its folder is made.
+        remedy: what the user can do where it cannot be written.
 
     Raises:
         InputError: the file cannot be written.
@@ -45,7 +46,7 @@ def write_rows(rows: Iterable[Any], kind: type, path: Path) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({key: "" if value != value else value for key, value in asdict(row).items()})
-    write_text(path, stream.getvalue(), "choose another --output")
+    write_text(path, stream.getvalue(), remedy)
 
 
 def read_rows(kind: type[Row], path: Path, name: str, advice: str) -> list[Row]:

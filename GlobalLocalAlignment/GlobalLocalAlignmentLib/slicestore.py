@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,10 @@ class SliceStore:
                     _write(labels, part.labels.astype(np.uint8))
                 names += [part.case] * len(part.images)
                 positions += part.positions
+            for stream in (images, labels):
+                # the index, which says that they are whole, must not reach the disk before them
+                with named(Path(stream.name)):
+                    os.fsync(stream.fileno())
         if not labelled:
             (folder / LABELS_NAME).unlink()
         index = {"size": list(size), "labelled": labelled, "cases": names, "positions": positions}

@@ -23,10 +23,10 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from .errors import InputError
+from .volume import LPS_TO_RAS, volume_suffix
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 DICOM_SUFFIXES = (".dcm", ".ima")
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 AGAIN = "copy or export it again"
 
 CHUNK = 1 << 20
@@ -46,12 +46,6 @@ METAIMAGE_BYTES = {
 # what a library would print about a broken file is said by an InputError, in one line
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
-
-
-def volume_suffix(path: Path) -> str:
-    """Suffix in lower case, ``.nii.gz`` as one."""
-    name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
 def is_dicom_file(path: Path) -> bool:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import SimpleITK as sitk
 
 from .errors import InputError
-from .volumereaders import LPS_TO_RAS, read_voxels, volume_suffix
-from .wholefiles import put_in_place
+from .volume import Volume
+from .volumereaders import read_voxels
+from .volumewriters import write_volume
 
-WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+__all__ = ["Volume", "check_same_geometry", "read_labelmap", "read_volume", "write_volume"]
+
 CORNER_TOLERANCE = 1e-2
 """Corners of an image and of its label map may lie this share of a voxel apart."""
 
@@ -26,31 +24,6 @@ HEADER_ROUNDING = 1e-3
 
 WHOLE_NUMBER_TOLERANCE = 1e-3
 """Labels that a header scales come back this close to whole numbers."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Voxels with their place in the patient.
-
-    Attributes:
-        array: (I, J, K) values.
-        ijk_to_ras: (4, 4) float64, voxel index to RAS millimetres.
-        path: where it was read from, for messages.
-    """
-
-    array: np.ndarray
-    ijk_to_ras: np.ndarray
-    path: Path | None = None
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Number of voxels along I, J and K."""
-        return self.array.shape
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Millimetres between voxels along I, J and K."""
-        return tuple(float(length) for length in np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0))
 
 
 def read_volume(path: Path) -> Volume:
@@ -84,35 +57,6 @@ def read_labelmap(path: Path) -> Volume:
     if array.dtype.kind == "f":
         array = _whole_numbers(array, path)
     return Volume(array, volume.ijk_to_ras, path)
-
-
-def write_volume(volume: Volume, path: Path) -> None:
-    """Write a volume by its suffix: .nii.gz, .nii, .nrrd, .mha, .mhd (with its .raw beside it).
-
-    Integers keep their type, other numbers are written as float32. The file is written beside its place and renamed,
-    so a failure leaves what was there before.
-
-    Raises:
-        InputError: the suffix is not known or the folder cannot be written.
-    """
-    suffix = volume_suffix(path)
-    if suffix not in WRITABLE_SUFFIXES:
-        raise InputError(path, "has no suffix that can be written", f"use one of {', '.join(WRITABLE_SUFFIXES)}")
-    write = _write_nifti if suffix in (".nii.gz", ".nii") else _write_with_itk
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part_", dir=path.parent) as folder:
-            # under its own name, because the header of .mhd names its data file
-            write(_storable(volume.array), volume.ijk_to_ras, Path(folder) / path.name)
-            for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
-                with open(written, "rb+") as stream:
-                    os.fsync(stream.fileno())
-                put_in_place(written, path.parent / written.name)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1].removeprefix("Reason: ")
-        raise InputError(
-            path, f"cannot be written into {path.parent} ({reason})", "make space there or choose another folder"
-        ) from error
 
 
 def check_same_geometry(image: Volume, labelmap: Volume) -> None:
@@ -199,37 +143,3 @@ def _whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     for index, plane in enumerate(_planes(array)):
         labels[..., index] = np.rint(plane)
     return labels
-
-
-def _storable(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    return array if array.dtype.kind in "iu" else array.astype(np.float32, copy=False)
-
-
-def _write_nifti(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
-    # not by ITK: on a full disk it leaves a file cut short and reports nothing
-    image = nibabel.Nifti1Image(array, ijk_to_ras, dtype=array.dtype)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(ijk_to_ras, code="scanner")
-    # a sheared matrix has no quaternion; a rounded one would put the image elsewhere in programs that prefer it
-    if _is_orthogonal(ijk_to_ras):
-        image.set_qform(ijk_to_ras, code="scanner")
-    else:
-        image.set_qform(None, code=0)
-    image.to_filename(path)
-
-
-def _write_with_itk(array: np.ndarray, ijk_to_ras: np.ndarray, path: Path) -> None:
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
-    ijk_to_lps = LPS_TO_RAS @ ijk_to_ras
-    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-    image.SetDirection((ijk_to_lps[:3, :3] / spacing).ravel().tolist())
-    sitk.WriteImage(image, str(path), useCompression=path.suffix.lower() != ".mhd")
-
-
-def _is_orthogonal(ijk_to_ras: np.ndarray) -> bool:
-    directions = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    return np.allclose(directions.T @ directions, np.eye(3), atol=1e-4)

@@ -10,6 +10,21 @@ from typing import BinaryIO
 
 from .machinefaults import named
 
+UNFINISHED = ".part"
+"""Ending of the name that a file has until it is whole; it begins with a point."""
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file has the name of one that is still written."""
+    return path.name.startswith(".") and path.name.endswith(UNFINISHED)
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed had not finished in a folder and those within; nobody may write there."""
+    for path in folder.rglob(f".*{UNFINISHED}"):
+        with suppress(OSError):
+            path.unlink()
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -20,7 +35,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; the error names the file.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}{UNFINISHED}")
     try:
         with named(path):
             path.parent.mkdir(parents=True, exist_ok=True)

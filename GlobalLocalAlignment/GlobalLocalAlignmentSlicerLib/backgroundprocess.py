@@ -29,8 +29,7 @@ SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY"
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL) if hasattr(signal, "SIGKILL") else ()
 """Exit codes of a process that was killed, and of a launcher whose child was."""
 
-CORE = "GlobalLocalAlignmentLib"
-
+COMMAND_LINE = "GlobalLocalAlignmentLib"
 CORE_FOLDER = Path(__file__).resolve().parent.parent
 """Folder that holds the core's package."""
 
@@ -39,7 +38,7 @@ StartTimer = Callable[[Callable[[], None], int], Callable[[], None]]
 
 
 class BackgroundProcess:
-    """One call of the core's command line, or of another of ours.
+    """One call of the core.
 
     What the process prints goes to a file that ``poll`` reads, so it can run on when nobody watches any longer. Lines
     that are JSON objects with an ``event`` are events, all others are text for the log. The callbacks run where
@@ -54,7 +53,7 @@ class BackgroundProcess:
         stopFile: file whose existence asks the core to stop cleanly; without one, stopping ends the process.
         startTimer: the timer of Qt where it is not given.
         python: interpreter, Slicer's own where it is not given.
-        module: what is run, the core where it is not given.
+        module: what is called, the core's command line where it is not given.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class BackgroundProcess:
         stopFile: Path | None = None,
         startTimer: StartTimer | None = None,
         python: str | None = None,
-        module: str = CORE,
+        module: str = COMMAND_LINE,
     ) -> None:
         self.command = [python or sys.executable, "-u", "-m", module, *map(str, arguments)]
         self.output, self.stopFile = output, stopFile
@@ -189,14 +188,16 @@ def parseEvent(line: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
 
 
-def reasonOf(code: int, *folders: Path | None, lower: str = "") -> str:
+def reasonOf(code: int, *folders: Path | None, lower: str | None = "") -> str:
     """Why a process ended that has said nothing itself.
 
     Args:
         code: its exit code.
         folders: where it writes; it may have had no place for what it wanted to say.
-        lower: what takes less memory where it is lower, the batch size where it is not given.
+        lower: what takes less memory where it is lower, the batch size where it is not given, None where nothing does.
     """
+    if code in KILLED and lower is None:
+        return _("the process was ended from outside, most often because memory ran out; free memory and try again")
     if code in KILLED:
         text = _("the process was ended from outside, most often because memory ran out; free memory or lower {what}")
         return text.format(what=lower or _("the batch size"))

@@ -36,12 +36,12 @@ def perceptualColors() -> Any:
     return node
 
 
-def structureColors(name: str, structures: dict[int, tuple[str, tuple[float, float, float]]]) -> Any:
-    """A colour table of its own for a labelmap, so that its values have the names and colours of their structures.
+def structureColors(name: str, structures: dict[int, tuple[str, tuple[float, float, float], str]]) -> Any:
+    """A colour table of its own for a labelmap: names, colours and terms of the structures that its values stand for.
 
     Args:
         name: of the table.
-        structures: name and colour (red, green, blue, 0 to 1) by value, from 1.
+        structures: name, colour (red, green, blue, 0 to 1) and term, empty where there is none, by value, from 1.
     """
     import slicer
 
@@ -50,7 +50,9 @@ def structureColors(name: str, structures: dict[int, tuple[str, tuple[float, flo
     node.SetHideFromEditors(False)
     node.SetNumberOfColors(max(structures, default=0) + 1)
     node.SetColor(0, BACKGROUND, 0.0, 0.0, 0.0, 0.0)
-    for value, (structure, color) in structures.items():
+    for value, (structure, color, term) in structures.items():
         node.SetColor(value, structure, *color, 1.0)
+        if term:
+            node.SetTerminologyFromString(value, term)
     node.GetLookupTable().SetRange(0, node.GetNumberOfColors() - 1)
     return node

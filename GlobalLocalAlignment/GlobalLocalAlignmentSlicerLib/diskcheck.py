@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from .corequestion import CoreQuestion
 from .structures import Found
+from .terms import foundTerm
 from .trainingcases import LABELLED, DiskFolder, TrainingCase
 
 
@@ -36,6 +37,7 @@ class DiskCheck(CoreQuestion):
         super().__init__(words, self._take, self._tell)
         self.folder, self.onCase, self.onLookedAt = folder, onCase, onLookedAt
         self._count = 0
+        self._names: dict[int, tuple[Found, str]] = {}
 
     def abandon(self) -> None:
         """End the look; nothing is called any longer."""
@@ -47,10 +49,22 @@ class DiskCheck(CoreQuestion):
             return
         self._count += 1
         values = [value for value in event.get("values") or [] if isinstance(value, int)]
+        named = {entry["value"]: entry for entry in event.get("structures") or []}
         case = TrainingCase(self.folder.role, str(event.get("name", "")), folder=self.folder, checked=True)
         case.problem = str(event.get("message") or "")
-        case.found = tuple(Found("", value) for value in values)
+        case.found = tuple(_found(value, named.get(value)) for value in values)
+        case.doubts = tuple(filter(None, (self._otherName(found, case.name) for found in case.found)))
         self.onCase(case)
+
+    def _otherName(self, found: Found, case: str) -> str:
+        """A doubt where an earlier case calls this value something else: all files of a folder are read alike."""
+        if not found.name:
+            return ""
+        first, other = self._names.setdefault(found.value, (found, case))
+        if Found(first.name).key == Found(found.name).key:
+            return ""
+        text = _("its value {value} is {name}, that of {other} is {first}: one of the two is learnt wrongly")
+        return text.format(value=found.value, name=found.name, other=other, first=first.name)
 
     def _tell(self, problem: str) -> None:
         # where there are cases, each says itself what is wrong with it
@@ -59,3 +73,10 @@ class DiskCheck(CoreQuestion):
         elif "No module named" in problem:
             problem = _("the core's packages are not installed yet")
         self.onLookedAt(problem)
+
+
+def _found(value: int, named: dict[str, Any] | None) -> Found:
+    """A value of a label file, with what a segmentation of Slicer's calls it."""
+    if named is None:
+        return Found("", value)
+    return Found(str(named["name"]), value, tuple(named["color"]), foundTerm(str(named["terminology"])))

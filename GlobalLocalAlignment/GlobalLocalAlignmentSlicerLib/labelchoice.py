@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import results
+from .comparisonnodes import isErrors
 from .volumefiles import ijkToRas
 
 SEGMENTATION_CLASS, LABELMAP_CLASS = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
@@ -97,4 +98,6 @@ def _same(first: tuple | None, second: tuple | None) -> bool:
 def _isOurs(segmentationNode: Any) -> bool:
     """Whether a segmentation holds nothing of the user's, but results."""
     holds = segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
+    if isErrors(segmentationNode):
+        return True
     return results.isResult(segmentationNode) or (holds and not results.usersSegments(segmentationNode))

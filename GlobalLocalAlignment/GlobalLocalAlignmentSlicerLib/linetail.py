@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
+LONGEST_BYTES = 1 << 20
+"""A line that goes on for longer is none of ours: what there is of it is a line, so that memory does not grow."""
 
 
 class LineTail:
@@ -36,9 +38,9 @@ class LineTail:
             else:
                 chunk = self._chunk()
                 self._rest += chunk
-                if chunk:
+                if chunk and (len(self._rest) < LONGEST_BYTES or b"\n" in chunk):
                     continue
-                if not atEnd or not self._rest:
+                if not self._rest or not (atEnd or chunk):
                     break
                 line, self._rest = self._rest, b""
             text = line.decode("utf-8", errors="replace").rstrip("\r")

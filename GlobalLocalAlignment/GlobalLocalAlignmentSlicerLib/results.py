@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from .colortables import perceptualColors, structureColors
 from .modelcard import ModelCard
 from .segmentsurfaces import removeSurfaces
+from .terms import foundTerm
 from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
 INPUT_ROLE = "GlobalLocalAlignment.Input"
@@ -133,7 +134,7 @@ def showReference(volumeNode: Any, labels: np.ndarray, card: ModelCard) -> Any:
     segmentation = node.GetSegmentation()
     for segmentId in segmentation.GetSegmentIDs():
         segmentation.GetSegment(segmentId).RemoveTag(SEGMENT_TAG)
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
@@ -177,8 +178,8 @@ def removeStale(volumeNode: Any, kinds: Collection[str]) -> None:
 def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, None, Any]:
     """A labelmap volume with the label values of the model, on the grid of the volume and beside it.
 
-    Its colour table names the values as the segments are named. Segments that the user added have no label value of
-    the model and are left out. Each ``yield`` gives the window time; the node is what the generator returns.
+    Its colour table has the names, colours and terms of the segments. Segments that the user added have no label value
+    of the model and are left out. Each ``yield`` gives the window time; the node is what the generator returns.
 
     Raises:
         VolumeFileError: one of the two nodes was removed meanwhile.
@@ -197,14 +198,15 @@ def exportLabelmap(volumeNode: Any, segmentationNode: Any) -> Generator[None, No
         if value:
             inside = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
             labels[inside > 0] = value
-            structures[value] = (segment.GetName(), segment.GetColor())
+            term = foundTerm(segment.GetTerminology() or "")
+            structures[value] = (segment.GetName(), segment.GetColor(), term)
     name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} labels")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, labels)
     _placeLike(node, volumeNode)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(structureColors(name, structures).GetID())
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
@@ -249,11 +251,11 @@ def _newResult(volumeNode: Any, kind: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(className, name)
     node.SetAttribute(KIND_ATTRIBUTE, kind)
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
-    _besideOf(node, volumeNode)
+    besideOf(node, volumeNode)
     return node
 
 
-def _besideOf(node: Any, volumeNode: Any) -> None:
+def besideOf(node: Any, volumeNode: Any) -> None:
     """Put a node into the folder of a volume; the core alone, without Slicer's application, has no items."""
     import slicer
 

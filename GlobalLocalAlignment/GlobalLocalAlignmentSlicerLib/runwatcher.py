@@ -15,7 +15,37 @@ EVENTS_NAME, CONFIGURATION_NAME, MODEL_NAME, STOP_NAME = "events.jsonl", "config
 KNOWN_SCHEMA = 1
 LINES_A_POLL = 500
 
+MOST_POINTS = 2000
+"""Points of a curve that are kept at most, however long the run."""
+
+MOST_WARNINGS = 20
+
 Curve = list[tuple[int, float]]
+
+
+class EvenCurve(list):
+    """A curve of (iteration, value) whose points are thinned out evenly where they become too many.
+
+    The newest point is always there.
+    """
+
+    step = 0
+    """Iterations that lie at least between two points."""
+
+    def add(self, iteration: int, value: float) -> None:
+        """Add a point, in the place of those that a run has gone back from."""
+        while self and self[-1][0] >= iteration:
+            self.pop()
+        if len(self) > 1 and self[-1][0] - self[-2][0] < self.step:
+            self.pop()
+        self.append((iteration, value))
+        if len(self) > MOST_POINTS:
+            self.step = 2 * (self[-1][0] - self[0][0]) // MOST_POINTS + 1
+            kept = self[:1]
+            for point in self[1:-1]:
+                if point[0] - kept[-1][0] >= self.step:
+                    kept.append(point)
+            self[:] = [*kept, self[-1]]
 
 
 @dataclass
@@ -31,8 +61,8 @@ class RunState:
         secondsLeft: in this stage.
         device: what the training runs on.
         message: why it failed.
-        warnings: what else was said to be wrong, each once.
-        curves: by stage and name, (iteration, value) in rising order.
+        warnings: what else was said to be wrong or had to be changed, each once, the newest ones.
+        curves: by stage and name, (iteration, value) in rising order, no more than ``MOST_POINTS`` each.
         previews: newest picture of each stage.
         newer: the run was written by a newer version, whose events may mean something else.
     """
@@ -46,7 +76,7 @@ class RunState:
     device: str = ""
     message: str = ""
     warnings: list[str] = field(default_factory=list)
-    curves: dict[str, dict[str, Curve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    curves: dict[str, dict[str, EvenCurve]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(EvenCurve)))
     previews: dict[str, Path] = field(default_factory=dict)
     newer: bool = False
 
@@ -116,8 +146,9 @@ class RunWatcher:
             self._preview(event)
         elif kind == "failed":
             state.message = str(event.get("message", ""))
-        elif kind == "warning" and str(event.get("message", "")) not in state.warnings:
+        elif kind in ("warning", "adjusted") and str(event.get("message", "")) not in state.warnings:
             state.warnings.append(str(event.get("message", "")))
+            del state.warnings[:-MOST_WARNINGS]
         if kind in ("failed", "stopped"):
             state.status = kind
         elif kind == "run_finished":
@@ -128,11 +159,8 @@ class RunWatcher:
         for name, value in values.items() if isinstance(values, dict) else ():
             if not isinstance(value, (int, float)):
                 continue
-            curve = self.state.curves[self.state.stage][prefix + name]
             # a run that was killed does the iterations since its last checkpoint once more
-            while curve and curve[-1][0] >= iteration:
-                curve.pop()
-            curve.append((iteration, float(value)))
+            self.state.curves[self.state.stage][prefix + name].add(iteration, float(value))
 
     def _preview(self, event: dict[str, Any]) -> None:
         path = (self.folder / str(event.get("file", ""))).resolve()

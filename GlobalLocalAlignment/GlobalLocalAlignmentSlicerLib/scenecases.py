@@ -217,10 +217,11 @@ def _valuesOf(labelmapNode: Any) -> Callable[[], list[tuple[Found, bool]]]:
 def labelmapValue(labelmapNode: Any, value: int) -> Found:
     """What a value of a labelmap stands for."""
     table = labelmapNode.GetDisplayNode().GetColorNode() if labelmapNode.GetDisplayNode() is not None else None
-    name, color = "", COLORS[(value - 1) % len(COLORS)]
+    name, color, term = "", COLORS[(value - 1) % len(COLORS)], ""
     if table is not None and value < table.GetNumberOfColors():
         parts = [0.0] * 4
         if table.GetColor(value, parts):
             name, color = table.GetColorName(value) or "", tuple(round(255 * part) for part in parts[:3])
+            term = foundTerm(table.GetTerminologyAsString(value))
     # tables that only number their colours name nothing
-    return Found("", value) if not name or name == str(value) else Found(name, None, color)
+    return Found("", value) if not name or name == str(value) else Found(name, None, color, term)

@@ -13,11 +13,10 @@ import slicer
 from SegmentStatisticsPlugins import SegmentStatisticsPluginBase
 from slicer.i18n import tr as _
 
-from .segmentmasks import Masks, SegmentMaskError, masksOf
+from .measurements import SURFACE_KEYS, VOLUME_KEYS, measurements
+from .segmentlayers import SegmentMaskError
+from .segmentmasks import emptinessNote, masksOf, resamplingNote
 from .segmentpairs import pairOf
-
-SURFACE_KEYS = ("assd_voxel", "pooled_asd_voxel", "assd_mm", "pooled_asd_mm", "hd95_mm")
-VOLUME_KEYS = ("volume_difference_mm3", "false_positive_mm3", "false_negative_mm3")
 
 
 class GroundTruthComparisonSegmentStatisticsPlugin(SegmentStatisticsPluginBase):
@@ -72,7 +71,8 @@ class GroundTruthComparisonSegmentStatisticsPlugin(SegmentStatisticsPluginBase):
             try:
                 masks = masksOf(node, segmentID, reference, pair.segmentId)
                 scores = _scores(masks, requested)
-                notes += [masks.note, _emptiness(masks)]
+                notes += [resamplingNote(masks.resampled, masks.spacing)]
+                notes.append(emptinessNote(masks.compared.any(), masks.reference.any()))
             except SegmentMaskError as error:
                 notes.append(str(error))
         # texts are there for every segment: the table has no cell for a missing one
@@ -84,7 +84,7 @@ class GroundTruthComparisonSegmentStatisticsPlugin(SegmentStatisticsPluginBase):
         """Name, title, description, units and codes of a measurement."""
         if key not in self.keys:
             return None
-        name, title, description, units, codes = _measurements()[key]
+        name, title, description, units, codes = measurements()[key]
         return self.createMeasurementInfo(
             name=name,
             title=title,
@@ -130,94 +130,16 @@ class GroundTruthComparisonSegmentStatisticsPlugin(SegmentStatisticsPluginBase):
             self.parameterNode.SetNodeReferenceID(self.REFERENCE_ROLE, node.GetID() if node is not None else None)
 
 
-def _scores(masks: Masks, requested: list[str]) -> dict[str, float]:
+def _scores(masks: Any, requested: list[str]) -> dict[str, float]:
     """All numbers of the kinds that were asked for."""
     # not before it is needed: Slicer starts without it
-    from GlobalLocalAlignmentLib.maskscores import dice_score, surface_scores, volume_errors
+    from GlobalLocalAlignmentLib.maskscores import mask_scores
 
-    found = {"dice": dice_score(masks.compared, masks.reference)}
-    if not set(requested).isdisjoint(SURFACE_KEYS):
-        found |= zip(SURFACE_KEYS, surface_scores(masks.compared, masks.reference, masks.spacing), strict=True)
-    found |= zip(VOLUME_KEYS, volume_errors(masks.compared, masks.reference, masks.spacing), strict=True)
+    surfaces = not set(requested).isdisjoint(SURFACE_KEYS)
+    found = mask_scores(masks.compared, masks.reference, masks.spacing, surfaces)
     return {key: value for key, value in found.items() if not math.isnan(value)}
-
-
-def _emptiness(masks: Masks) -> str:
-    if not masks.compared.any():
-        return _("this segment is empty") if masks.reference.any() else _("both segments are empty")
-    return "" if masks.reference.any() else _("the segment of the reference is empty")
 
 
 def _cell(text: str) -> str:
     """A text that Segment Statistics can write into its CSV, which has no quotes."""
     return " ".join(text.replace(",", ";").replace('"', "'").split())
-
-
-def _measurements() -> dict[str, tuple[str, str, str, str, dict[str, tuple[str, str, str]]]]:
-    """Name, title, description, units and codes (value, scheme, meaning) of each measurement.
-
-    Codes are given where Slicer's own plugins have them; for Dice and surface distances we know of none.
-    """
-    millimetre, cubic = ("mm", "UCUM", "millimeter"), ("mm3", "UCUM", "cubic millimeter")
-    volume, mean = ("118565006", "SCT", "Volume"), ("373098007", "SCT", "Mean")
-    percentile = ("371889001", "SCT", "Ninety-fifth percentile")
-    inMillimetres = {"unitsDicomCode": millimetre, "derivationDicomCode": mean}
-    inVoxels = {"unitsDicomCode": ("voxels", "UCUM", "voxels"), "derivationDicomCode": mean}
-    ofVolume = {"quantityDicomCode": volume, "unitsDicomCode": cubic}
-    symmetric = _("Mean of the two mean distances from one surface to the other.")
-    pooled = _("Mean over the distances of the voxels of both surfaces together.")
-    return {
-        "reference_segment": (
-            "Reference segment",
-            _("Reference segment"),
-            _("Segment of the reference that this one is compared with: that of its term or name."),
-            "",
-            {},
-        ),
-        "dice": (
-            "Dice",
-            _("Dice"),
-            _("Dice coefficient: 1 where both are the same and 0 where they share no voxel."),
-            "",
-            {"unitsDicomCode": ("1", "UCUM", "no units")},
-        ),
-        "assd_mm": ("ASD symmetric mm", _("ASD (symmetric)"), symmetric, _("mm"), inMillimetres),
-        "pooled_asd_mm": ("ASD pooled mm", _("ASD (pooled)"), pooled, _("mm"), inMillimetres),
-        "hd95_mm": (
-            "HD95 mm",
-            _("HD95"),
-            _("95 % Hausdorff distance: the larger of the 95th percentiles of the distances in both directions."),
-            _("mm"),
-            {"unitsDicomCode": millimetre, "derivationDicomCode": percentile},
-        ),
-        "volume_difference_mm3": (
-            "Volume difference mm3",
-            _("Volume difference"),
-            _("Volume of the segment less that of the reference: positive where too much was segmented."),
-            _("mm3"),
-            {"unitsDicomCode": cubic},
-        ),
-        "false_positive_mm3": (
-            "False positive volume mm3",
-            _("False positive volume"),
-            _("Volume of the segment outside the reference."),
-            _("mm3"),
-            ofVolume,
-        ),
-        "false_negative_mm3": (
-            "False negative volume mm3",
-            _("False negative volume"),
-            _("Volume of the reference outside the segment."),
-            _("mm3"),
-            ofVolume,
-        ),
-        "assd_voxel": ("ASD symmetric voxels", _("ASD (symmetric)"), symmetric, _("voxels"), inVoxels),
-        "pooled_asd_voxel": ("ASD pooled voxels", _("ASD (pooled)"), pooled, _("voxels"), inVoxels),
-        "comparison_note": (
-            "Comparison note",
-            _("Comparison note"),
-            _("What there is to know about the comparison: no counterpart or several; a grid that was resampled."),
-            "",
-            {},
-        ),
-    }

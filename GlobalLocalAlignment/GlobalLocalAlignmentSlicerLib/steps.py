@@ -47,6 +47,15 @@ class Steps:
         self._stopTimer()
 
 
+def runOut(steps: Generator[None, None, Any]) -> Any:
+    """Take all steps at once; returns what the generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 class Beside:
     """A function that touches neither the scene nor widgets, run on a thread of its own.
 

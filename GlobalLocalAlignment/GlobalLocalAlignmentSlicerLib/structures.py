@@ -25,7 +25,7 @@ class Found:
     """A structure as one case has it.
 
     Attributes:
-        name: of the segment, empty for a value of a label file.
+        name: of the segment; of a value of a label file, what the file calls it, empty where it has no names.
         value: in a label file, None for a segment.
         color: red, green and blue, 0 to 255.
         terminology: Slicer's serialised entry, empty where there is none.
@@ -43,8 +43,8 @@ class Found:
 
     @property
     def suggestion(self) -> tuple[str, tuple[int, int, int]]:
-        """Name and colour to begin with; a value of a label file has none of its own."""
-        if self.value is None:
+        """Name and colour to begin with; most values of label files have none of their own."""
+        if self.value is None or self.name:
             return self.name, self.color
         return f"label {self.value}", COLORS[(self.value - 1) % len(COLORS)]
 
@@ -77,7 +77,7 @@ class StructureRow:
         A segment has been named and coloured by somebody, so it stays as it is.
         """
         self.terminology = term.text
-        if self.found.value is None:
+        if self.found.value is None or self.found.name:
             return
         (name, color), (firstName, firstColor) = self.suggestion, self.found.suggestion
         self.suggestion = term.name or firstName, term.color or firstColor

@@ -63,7 +63,10 @@ class StructuresTable:
         used.setFlags(qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
         used.setCheckState(qt.Qt.Checked if row.used else qt.Qt.Unchecked)
         self.widget.setItem(index, USED, used)
-        name = row.found.name or _("value {value} of label files").format(value=row.found.value)
+        name = row.found.name
+        if row.found.value is not None:
+            text = _("{name}, value {value} of label files") if name else _("value {value} of label files")
+            name = text.format(name=name, value=row.found.value)
         for column, text in ((FOUND, name), (CASES, str(row.cases)), (TERM, self._termText(row))):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(self._termToolTip(row) if column == TERM else text)

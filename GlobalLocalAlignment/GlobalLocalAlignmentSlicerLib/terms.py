@@ -32,21 +32,29 @@ class Term:
 NO_TERM = Term("")
 
 
+def partsOf(text: str) -> list[str]:
+    """Parts of a serialised entry, empty where it is none. Colour tables of Slicer end theirs with one ``~`` more."""
+    parts = text.split("~")
+    if len(parts) == PARTS + 1 and not parts[-1]:
+        parts.pop()
+    return parts if len(parts) == PARTS else []
+
+
 def describeTerm(text: str) -> str:
     """What a serialised entry calls the structure, with its side and region; empty where there is no entry."""
-    parts = text.split("~")
+    parts = partsOf(text)
     meanings = [part.rpartition("^")[2] for part in (*parts[2:4], *parts[5:7])]
     return ", ".join(filter(None, meanings))
 
 
 def foundTerm(text: str) -> str:
     """The serialised entry of a segment; empty where it says nothing about the structure, as Slicer's default does."""
-    parts = text.split("~")
-    if len(parts) != PARTS:
+    parts = partsOf(text)
+    if not parts:
         return ""
     category, kind, modifier, region = (parts[place].rpartition("^")[0] for place in (1, 2, 3, 5))
     unsaid = kind.strip("^") == "" or (category in TISSUE and kind in TISSUE)
-    return "" if unsaid and not modifier.strip("^") and not region.strip("^") else text
+    return "" if unsaid and not modifier.strip("^") and not region.strip("^") else "~".join(parts)
 
 
 def codesOf(text: str) -> tuple[str, ...]:
@@ -54,5 +62,5 @@ def codesOf(text: str) -> tuple[str, ...]:
 
     Empty where the entry is empty.
     """
-    parts = text.split("~")
-    return tuple(parts[place].rpartition("^")[0].strip("^") for place in (2, 3, 5, 6)) if len(parts) == PARTS else ()
+    parts = partsOf(text)
+    return tuple(parts[place].rpartition("^")[0].strip("^") for place in (2, 3, 5, 6)) if parts else ()

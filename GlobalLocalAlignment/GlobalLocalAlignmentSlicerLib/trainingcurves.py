@@ -52,11 +52,11 @@ class TrainingCurves:
     """Charts of one training; those of the training shown before are used again, so that the scene does not fill up."""
 
     def __init__(self) -> None:
-        self._lengths: dict[tuple[str, str], int] = {}
+        self._drawn: dict[tuple[str, str], tuple[int, tuple[int, float]]] = {}
 
     def clear(self) -> None:
         """Forget the training shown so far; its charts are emptied."""
-        self._lengths = {}
+        self._drawn = {}
         for node in _own("vtkMRMLPlotChartNode"):
             node.RemoveAllPlotSeriesNodeIDs()
         import slicer
@@ -70,8 +70,11 @@ class TrainingCurves:
         for stage, curves in state.curves.items():
             for name, curve in curves.items():
                 key = chartKey(stage, name)
-                if key in chartTitles() and self._lengths.get((stage, name)) != len(curve) and curve:
-                    self._lengths[stage, name] = len(curve)
+                if key not in chartTitles() or not curve:
+                    continue
+                newest = (len(curve), curve[-1])
+                if self._drawn.get((stage, name)) != newest:
+                    self._drawn[stage, name] = newest
                     self._draw(key, stage, name, thinned(curve))
 
     def chart(self, key: str) -> Any | None:

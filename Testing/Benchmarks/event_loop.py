@@ -1,15 +1,16 @@
 """The longest time that Slicer's window is held while the modules work on large volumes.
 
     python Testing/Benchmarks/event_loop.py [--model model.safetensors] [--shape 256 256 100] [--iterations 60]
-                                            [--repeat 1]
+                                            [--repeat 1] [--only segmenting ...]
 
 Runs both modules in the host for tests. Segmenting: from the click on Apply to the last result in the scene, with mask
 and, for a model that is given, the style-transferred volume; without one the untrained networks of the preset phantom
 are used: the window does not know the difference. Without surfaces and with them, up to the last one, each as often as
 --repeat says. The host draws only when it is asked for a picture: how long the first picture of the surfaces takes, and
-the next one, is said beside it. Training: two labelled volumes and two of the target are added,
-looked at, written and trained on, with curves and pictures, from the first click to the model. Says which calls held
-the window longest.
+the next one, is said beside it. Comparing: a segmentation with another one, plain and under a transform that bends it,
+from the click on Compare to the worst slice. Training: two labelled volumes and two of the target are added, looked at,
+written and trained on, with curves and pictures, from the first click to the model. Sample data: a set of phantoms is
+made and loaded, then loaded from the cache. Says which calls held the window longest.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from SlicerHost.eventloop import Watch, event_loop_watch
 from SlicerHost.host import Host, start
 
 PATIENCE = 30 * 60 * 1000
+PARTS = ("segmenting", "comparing", "training", "sample-data")
 PICTURE = (400, 400)
 MODULES = ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")
 
@@ -39,16 +41,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--shape", type=int, nargs=3, default=[256, 256, 100])
-    parser.add_argument("--iterations", type=int, default=60, help="of each stage of the training; 0: no training")
+    parser.add_argument("--iterations", type=int, default=60, help="of each stage of the training")
     parser.add_argument("--repeat", type=int, default=1, help="number of segmentations, without and with surfaces")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this alone; repeatable")
     options = parser.parse_args()
     print(describe())
     print(f"{' x '.join(map(str, options.shape))} voxels")
     host = start()
-    measures = [partial(_segmenting, surfaces=surfaces) for _ in range(options.repeat) for surfaces in (False, True)]
-    if options.iterations:
-        measures.append(_training)
-    for measure in measures:
+    segmenting = [partial(_segmenting, surfaces=surfaces) for surfaces in (False, True)]
+    measures = dict(zip(PARTS, (segmenting * options.repeat, [_comparing], [_training], [_sample_data]), strict=True))
+    for measure in (measure for part in options.only or PARTS for measure in measures[part]):
         for name in MODULES:
             host.load_module(ROOT / name / f"{name}.py")
         with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +69,7 @@ def _segmenting(host: Host, options: argparse.Namespace, folder: Path, surfaces:
     with event_loop_watch() as watch:
         panel.ui.applyButton.click()
         host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
-    _report("segmenting with surfaces" if surfaces else "segmenting", watch, panel)
+    _report("segmenting with surfaces" if surfaces else "segmenting", watch, panel.ui.statusLabel.text)
     if surfaces:
         _report_pictures(host)
 
@@ -84,6 +86,34 @@ def _report_pictures(host: Host) -> None:
         host.views.threed.picture(PICTURE)
         times.append(f"{1000 * (time.perf_counter() - start):.0f}")
     print(f"    {sum(one.GetNumberOfPolys() for one in shown)} triangles, drawn in {' ms, then in '.join(times)} ms")
+
+
+def _comparing(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    """Two segmentations, the ground truth once more under a transform that bends it."""
+    import slicer
+    import vtk
+
+    node, labels = _add_phantom("CT", 0, tuple(options.shape))
+    nodes = [_draw(node, np.roll(labels, by, axis=2)) for by in (0, 3)]
+    section = host.open_module(MODULES[0]).compareSection
+    section.ui.comparedSelector.setCurrentNode(nodes[0])
+    section.ui.truthSelector.setCurrentNode(nodes[1])
+    bent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    plate, points = vtk.vtkThinPlateSplineTransform(), vtk.vtkPoints()
+    for corner in np.ndindex(3, 3, 3):
+        points.InsertNextPoint(100.0 * np.array(corner) - 100)
+    plate.SetBasisToR()
+    plate.SetSourceLandmarks(points)
+    plate.SetTargetLandmarks(points)
+    bent.SetAndObserveTransformToParent(plate)
+    for what, transform in (("comparing", None), ("comparing under a bent transform", bent.GetID())):
+        nodes[1].SetAndObserveTransformNodeID(transform)
+        with event_loop_watch() as watch:
+            section.ui.compareButton.click()
+            host.wait_until(lambda: not section.comparer.running and not section.errorViews.busy, PATIENCE)
+            section.ui.worstButton.click()
+            host.wait_until(lambda: not section.errorViews.busy, PATIENCE)
+        _report(what, watch, section.ui.compareStatusLabel.text.splitlines()[0])
 
 
 def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
@@ -111,12 +141,29 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
         host.wait_until(lambda: panel.ui.startButton.enabled, PATIENCE)
         panel.ui.startButton.click()
         host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-    _report("training", watch, panel)
+    _report("training", watch, panel.ui.statusLabel.text)
 
 
-def _report(what: str, watch: Watch, panel) -> None:
+def _sample_data(host: Host, options: argparse.Namespace, folder: Path) -> None:
+    import SampleData
+    import slicer
+    from GlobalLocalAlignmentSlicerLib.samplephantoms import SETS
+
+    slicer.mrmlScene.GetCacheManager().SetRemoteCacheDirectory(str(folder))
+    host.load_module(Path(SampleData.__file__))
+    slicer.app.startupCompleted.emit()
+    panel = host.open_module("SampleData")
+    for words in ("made and loaded", "loaded from the cache"):
+        begun = time.perf_counter()
+        with event_loop_watch() as watch:
+            slicer.util.findChild(panel.parent, f"{SETS['source'].title}PushButton").click()
+        seconds = time.perf_counter() - begun
+        _report(f"sample data {words}", watch, f"{seconds:.1f} s")
+
+
+def _report(what: str, watch: Watch, outcome: str) -> None:
     holds = f"longest hold {watch.longest_ms:.0f} ms, processor time of it {watch.longest_busy_ms:.0f} ms at most"
-    print(f"{what}: {holds}; {panel.ui.statusLabel.text}", flush=True)
+    print(f"{what}: {holds}; {outcome}", flush=True)
     for place in watch.culprits:
         print(f"    in {place}")
 
@@ -133,7 +180,7 @@ def _add_phantom(modality: str, seed: int, shape: tuple[int, int, int]):
     return slicer.util.addVolumeFromArray(array, ijkToRAS=matrix, name=f"{modality} {seed}"), labels.array.T
 
 
-def _draw(node, labels: np.ndarray) -> None:
+def _draw(node, labels: np.ndarray):
     """A segmentation of a phantom."""
     import slicer
     from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
@@ -144,6 +191,7 @@ def _draw(node, labels: np.ndarray) -> None:
         identifier = segmentation.GetSegmentation().AddEmptySegment("", name)
         inside = (labels == value).astype(np.uint8)
         slicer.util.updateSegmentBinaryLabelmapFromArray(inside, segmentation, identifier, node)
+    return segmentation
 
 
 if __name__ == "__main__":

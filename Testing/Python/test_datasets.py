@@ -418,8 +418,8 @@ def test_the_settings_leave_the_published_test_cases_out_of_training(
     )
 
 
-def test_the_page_on_data_names_the_switch_and_all_test_cases():
-    page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+def test_the_page_on_data_sets_names_the_switch_and_all_test_cases():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
     assert SWITCH in page
     for name in DATA_SETS:
         for modality, tests in data_set(name).tests.items():

@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")
 STAND_IN = ROOT / "Testing" / "SlicerConfig"
 ICONS = ["GlobalLocalAlignment.png", *(f"{module}/Resources/Icons/{module}.png" for module in MODULES)]
+THUMBNAILS = [
+    f"GlobalLocalAlignment/Resources/Icons/GlobalLocalAlignmentPhantoms{name}.png"
+    for name in ("Source", "Target", "Test")
+]
 NOT_PACKED = re.compile(r"(^|/)(\.[^/]*|__pycache__|[^/]*\.egg-info)(/|$)|^CMakeLists\.txt$")
 """What lies in the folder of a module and is not part of the package."""
 SCHEMA = (
@@ -195,11 +199,12 @@ def test_icons_differ():
         assert all(np.abs(picture - other).mean() > 5 for other in pictures[:index])
 
 
-def test_the_icons_are_those_that_the_script_draws(tmp_path: Path):
-    script = ROOT / "docs" / "images" / "draw_icons.py"
-    subprocess.run([sys.executable, str(script), "--output", str(tmp_path)], check=True)
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")} == set(ICONS)
-    for path in ICONS:
+@pytest.mark.parametrize(("script", "pictures"), [("draw_icons", ICONS), ("draw_thumbnails", THUMBNAILS)])
+def test_the_pictures_are_those_that_the_scripts_draw(script: str, pictures: list[str], tmp_path: Path):
+    command = [sys.executable, str(ROOT / "docs" / "images" / f"{script}.py"), "--output", str(tmp_path)]
+    subprocess.run(command, check=True)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")} == set(pictures)
+    for path in pictures:
         kept, drawn = (np.asarray(Image.open(root / path), dtype=float) for root in (ROOT, tmp_path))
         # another version of the drawing library may set an edge a little differently
         assert np.abs(kept - drawn).mean() < 2, path

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +18,10 @@ from GlobalLocalAlignmentLib.cli import run as run_command
 from GlobalLocalAlignmentLib.config import configuration
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.training import lock as module
+from GlobalLocalAlignmentLib.training import owner as owners
 from GlobalLocalAlignmentLib.training import run as training
 from GlobalLocalAlignmentLib.training.lock import RunLock, is_locked
+from GlobalLocalAlignmentLib.training.owner import STALE, Owner
 from GlobalLocalAlignmentLib.training.run import NO_LOCKS, refuse_used_folder, start_run, train
 
 PACKAGE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
@@ -100,8 +104,7 @@ def test_the_lock_is_held_while_a_run_trains_and_let_go_at_its_end(run: Path):
 
     train(run, None, [look])
     assert seen == {True}
-    # nothing in it names a computer
-    assert notes[0].keys() == {"pid", "started"} and notes[0]["pid"] == os.getpid()
+    assert notes[0]["pid"] == os.getpid() and platform.node() not in json.dumps(notes[0])
     assert not is_locked(run) and not (run / "owner.json").exists()
 
 
@@ -110,6 +113,8 @@ def test_the_lock_is_let_go_when_a_run_fails(run: Path, monkeypatch: pytest.Monk
         raise ZeroDivisionError
 
     monkeypatch.setattr(training, "run_stage", fail)
+    # or there would be nothing left to do
+    (run / "model.safetensors").unlink()
     with pytest.raises(ZeroDivisionError):
         train(run, None)
     assert not is_locked(run) and not (run / "owner.json").exists()
@@ -178,7 +183,101 @@ def test_the_stand_in_for_locks_is_not_used(tmp_path: Path, monkeypatch: pytest.
     lock = RunLock(tmp_path)
     lock.acquire()
     assert not lock.held
+    assert [path.name for path in tmp_path.iterdir()] == ["owner.json"]
+    lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has no locks; notes settle at once."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise NotImplementedError("no flock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    monkeypatch.setattr(module, "SETTLED", 0)
+
+
+def noted(folder: Path, **changes: object) -> Owner:
+    """Leave a note of this process in a folder, but for some changes."""
+    owner = replace(Owner.of_this_process(), **changes)
+    owner.write(folder)
+    return owner
+
+
+def gone_process() -> int:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_without_locks_the_note_of_a_process_that_works_keeps_others_out(without_locks: None, tmp_path: Path):
+    first = RunLock(tmp_path)
+    first.acquire()
+    assert not first.held and is_locked(tmp_path)
+    with pytest.raises(InputError, match=rf"by another process \(pid {os.getpid()}\); wait for it or stop it$"):
+        RunLock(tmp_path).acquire()
+    first.release()
+    assert not is_locked(tmp_path)
+    RunLock(tmp_path).acquire()
+
+
+@pytest.mark.parametrize("gone", ["pid", "process_started"])
+def test_the_note_of_a_process_that_is_gone_or_whose_number_another_program_has_keeps_nobody_out(
+    without_locks: None, tmp_path: Path, gone: str
+):
+    noted(tmp_path, **{gone: gone_process() if gone == "pid" else 1000.0})
+    assert not is_locked(tmp_path)
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    assert Owner.of(tmp_path).pid == os.getpid() and is_locked(tmp_path)
+    lock.release()
+
+
+def test_the_note_of_another_computer_counts_for_as_long_as_it_is_renewed(
+    without_locks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    noted(tmp_path, computer="salt 0123456789abcdef", pid=gone_process())
+    assert is_locked(tmp_path)
+    with pytest.raises(InputError, match="on another computer.*remove owner.json"):
+        RunLock(tmp_path).acquire()
+    old = (tmp_path / "owner.json").stat().st_mtime - STALE - 1
+    os.utime(tmp_path / "owner.json", (old, old))
+    assert not is_locked(tmp_path)
+    # one that works renews its own
+    monkeypatch.setattr(owners, "RENEWED", 0.01)
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    os.utime(tmp_path / "owner.json", (old, old))
+    while (tmp_path / "owner.json").stat().st_mtime == old:
+        pass
+    lock.release()
+
+
+def test_of_two_that_leave_their_notes_at_once_one_works(
+    without_locks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: noted(tmp_path, pid=1))
+    lock = RunLock(tmp_path)
+    with pytest.raises(InputError, match=r"\(pid 1\)"):
+        lock.acquire()
+    lock.release()
+    assert Owner.of(tmp_path).pid == 1
+
+
+def test_where_there_is_a_lock_a_note_that_was_left_behind_does_not_count(tmp_path: Path):
+    noted(tmp_path, computer="salt 0123456789abcdef")
+    lock = held(tmp_path)
+    assert Owner.of(tmp_path).here
+    lock.release()
+
+
+def test_a_lock_says_what_is_done_with_the_folder(tmp_path: Path):
+    lock = held(tmp_path)
+    with pytest.raises(InputError, match="is being written by another process"):
+        RunLock(tmp_path, "written").acquire()
+    lock.release()
 
 
 def test_looking_for_a_lock_writes_nothing_and_does_not_take_it(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import json
 import os
@@ -74,6 +75,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, stage: type, error: Exception, at: i
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Refusal.GPU),
         (RuntimeError("CUDA error: device-side assert triggered"), None),
         (RuntimeError("shapes do not match"), None),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Refusal.SPACE),
         (PermissionError(errno.EACCES, "Permission denied"), None),
         (InputError("x.nii", "cannot be read (out of memory)", "copy it again"), None),
     ],
@@ -139,11 +141,97 @@ def test_a_training_on_a_full_disk_ends_with_a_line_and_goes_on_once_there_is_sp
     assert said[-1]["event"] == "run_finished"
 
 
+def refuse_syncs(monkeypatch: pytest.MonkeyPatch, number: int, after: int) -> None:
+    """Let the disk say an error where a file is synced, as disks of a network do, after so many that went well."""
+    count = iter(range(after))
+
+    def sync(file: int, sync=os.fsync) -> None:
+        if next(count, None) is None:
+            raise OSError(number, os.strerror(number))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE])
+def test_a_checkpoint_that_the_disk_refuses_leaves_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    save_checkpoint(tmp_path, "synthesis", 1, {"x": torch.ones(3)})
+    refuse_syncs(monkeypatch, number, 0)
+    with pytest.raises(OSError, match="synthesis_0000002") as caught:
+        save_checkpoint(tmp_path, "synthesis", 2, {"x": torch.ones(3)})
+    assert caught.value.errno == number
+    assert [path.name for path in tmp_path.iterdir()] == ["synthesis_0000001.pt"]
+    assert load_latest(tmp_path, "synthesis", print)[0] == 1
+
+
+def test_a_checkpoint_that_is_too_large_for_the_disk_is_named(tmp_path: Path):
+    resource = pytest.importorskip("resource", reason="this system has no limits of a process")
+    save_checkpoint(tmp_path, "synthesis", 1, {"x": torch.ones(3)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="synthesis_0000002") as caught:
+            save_checkpoint(tmp_path, "synthesis", 2, {"x": torch.ones(1 << 16)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert load_latest(tmp_path, "synthesis", print)[0] == 1
+
+
+def test_a_training_whose_quota_is_used_up_ends_with_a_line_and_goes_on_once_there_is_more(
+    settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    folder = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as broken:
+        # those of the settings and the slices and of the first checkpoint go well
+        refuse_syncs(broken, errno.EDQUOT, 14)
+        line = error_of(["train", "--config", str(settings_file), "--output", str(folder)], capsys)
+    assert "quota" in line.lower() and str(folder) in line and "make space" in line and "--resume" in line
+    assert not list(folder.rglob("*.part"))
+    assert events(folder)[-1]["event"] == "failed"
+    assert run(["train", "--resume", "--output", str(folder)]) == 0
+
+
+def refuse_writing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let nothing in a folder be opened to be written, as on a disk that the system has turned read-only."""
+
+    def open_file(path, mode: str = "r", *words, opening=builtins.open, **options):
+        if set(mode) & set("wax+") and not isinstance(path, int) and Path(path).is_relative_to(folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opening(path, mode, *words, **options)
+
+    monkeypatch.setattr(builtins, "open", open_file)
+
+
+def test_a_training_whose_folder_turns_read_only_ends_with_a_line_and_goes_on_once_it_is_writable(
+    settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    folder = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as broken:
+
+        def turn(stage, iteration: int, step=SynthesisStage.step):
+            if iteration == 4:
+                refuse_writing(broken, folder)
+            return step(stage, iteration)
+
+        broken.setattr(SynthesisStage, "step", turn)
+        line = error_of(["train", "--config", str(settings_file), "--output", str(folder)], capsys)
+        words = (str(folder), "cannot be written (Read-only file system)", "writable again", "--resume")
+        assert all(word in line for word in words), line
+        line = error_of(["train", "--resume", "--output", str(folder)], capsys)
+        assert all(word in line for word in words), line
+    assert run(["train", "--resume", "--output", str(folder)]) == 0
+    started = [event for event in events(folder) if event["event"] == "stage_started" and event["stage"] == "synthesis"]
+    assert [event["iteration"] for event in started] == [0, 3]
+
+
 @pytest.mark.parametrize(
     ("stage", "error", "words"),
     [
         (SynthesisStage, GPU_GONE, ("GPU does not answer", "unspecified launch failure", "--resume", "--device")),
-        (SegmentationStage, MemoryError(), ("memory ran out;", "--resume", "synthesis.batch_size", "plane.size")),
+        (SegmentationStage, MemoryError(), ("memory ran out;", "--resume", "segmentation.width", "plane.size")),
         (
             SegmentationStage,
             torch.cuda.OutOfMemoryError("CUDA out of memory."),

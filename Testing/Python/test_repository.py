@@ -1,10 +1,9 @@
-"""What holds for the repository as a whole: what the core imports, what is packaged, what the README promises."""
+"""What holds for the repository as a whole: what the core imports, what is packaged."""
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -12,9 +11,7 @@ from pathlib import Path
 
 import GlobalLocalAlignmentLib
 import pytest
-import typer
 import yaml
-from GlobalLocalAlignmentLib.cli import app
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -46,12 +43,6 @@ DISTRIBUTIONS = {"yaml": "pyyaml"}
 @pytest.fixture(scope="module")
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def readme() -> str:
-    """Text of the README that a reader sees."""
-    return re.sub(r"<!--.*?-->", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def imported(path: Path) -> set[str]:
@@ -159,30 +150,6 @@ def test_the_version_is_written_in_one_place_and_the_citation_agrees(project: di
     assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "GlobalLocalAlignmentLib.__version__"}
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == GlobalLocalAlignmentLib.__version__
-
-
-def test_the_commands_and_options_of_the_readme_exist(readme: str):
-    commands = typer.main.get_command(app).commands
-    blocks = re.findall(r"```(?:bash)?\n(.*?)```", readme, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    shown = [words[1:] for words in (line.split() for line in lines) if words[:1] == ["gla"]]
-    assert {words[0] for words in shown} >= {"train", "predict", "evaluate"}
-    for name, *words in shown:
-        options = {option for parameter in commands[name].params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options, name
-
-
-def test_the_presets_of_the_readme_are_those_of_the_package(readme: str):
-    section = readme.partition("## Presets")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `([\w-]+)`", section, re.MULTILINE)) == {
-        path.stem for path in (PACKAGE / "presets").glob("*.yaml")
-    }
-
-
-def test_files_that_the_readme_links_to_exist(readme: str):
-    links = re.findall(r"\]\(([^)#:]+)\)", readme)
-    assert "LICENSE.txt" in links
-    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_continuous_integration_can_run_its_script():

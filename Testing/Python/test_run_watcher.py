@@ -7,12 +7,14 @@ import shutil
 import struct
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from GlobalLocalAlignmentLib.bundle import read_card
+from GlobalLocalAlignmentSlicerLib.linetail import CHUNK_BYTES, LONGEST_BYTES, LineTail
 from GlobalLocalAlignmentSlicerLib.modelcard import ModelCardError, readModelCard
-from GlobalLocalAlignmentSlicerLib.runwatcher import RunWatcher
+from GlobalLocalAlignmentSlicerLib.runwatcher import MOST_POINTS, MOST_WARNINGS, EvenCurve, RunWatcher
 
 
 def tell(folder: Path, *events: dict) -> None:
@@ -73,6 +75,40 @@ def test_iterations_that_are_done_again_replace_their_first_values(tmp_path: Pat
     watcher = RunWatcher(tmp_path)
     watcher.poll()
     assert watcher.state.curves["segmentation"]["loss"] == [(10, 1.0), (20, 0.9)]
+
+
+def test_a_long_run_is_kept_in_no_more_than_so_many_points_evenly_chosen(tmp_path: Path):
+    curve = EvenCurve()
+    for iteration in range(1, 30 * MOST_POINTS):
+        curve.add(10 * iteration, float(iteration))
+        assert curve[-1] == (10 * iteration, iteration)
+    assert MOST_POINTS / 4 < len(curve) <= MOST_POINTS
+    assert curve[0] == (10, 1.0)
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(curve[:-1])]
+    assert max(gaps) <= 3 * min(gaps)
+    # a run that has gone back
+    half = curve[len(curve) // 2][0]
+    curve.add(half, -1.0)
+    assert curve[-1] == (half, -1.0) and curve[-2][0] < half
+
+
+def test_what_had_to_be_changed_is_a_warning_and_only_so_many_are_kept(tmp_path: Path):
+    tell(tmp_path, *({"event": "adjusted", "message": f"goes on from {number}"} for number in range(3 * MOST_WARNINGS)))
+    watcher = RunWatcher(tmp_path)
+    watcher.poll()
+    assert len(watcher.state.warnings) == MOST_WARNINGS
+    assert watcher.state.warnings[-1] == f"goes on from {3 * MOST_WARNINGS - 1}"
+
+
+def test_a_file_without_an_end_of_line_is_not_kept_in_memory(tmp_path: Path):
+    with open(tmp_path / "log.txt", "wb") as stream:
+        stream.write(b"first\n" + (3 * LONGEST_BYTES) * b"x" + b"\nlast\n")
+    lines, tail = [], LineTail(tmp_path / "log.txt")
+    while found := tail.read(1):
+        lines += found
+        assert len(tail._rest) <= LONGEST_BYTES + CHUNK_BYTES
+    assert (lines[0], lines[-1]) == ("first", "last")
+    assert max(map(len, lines)) <= LONGEST_BYTES + CHUNK_BYTES and sum(map(len, lines)) == 3 * LONGEST_BYTES + 9
 
 
 def test_events_of_a_newer_version_and_broken_ones_do_no_harm(tmp_path: Path):

@@ -91,7 +91,7 @@ def test_networks_that_were_kept_and_are_damaged_are_told_of(tmp_path: Path):
     networks, best = torch.nn.Linear(2, 2), BestNetworks(tmp_path)
     best.offer(networks, {"liver": 0.5}, 3)
     best.path.write_bytes(best.path.read_bytes()[:20])
-    with pytest.raises(InputError, match=r"selected\.safetensors"):
+    with pytest.raises(InputError, match=r"selected_0000003\.safetensors"):
         best.load_into(networks)
 
 

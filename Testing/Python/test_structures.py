@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping, StructureRow
-from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, describeTerm, foundTerm
+from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, codesOf, describeTerm, foundTerm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +87,13 @@ def test_a_value_of_label_files_is_named_and_coloured_by_its_term_as_often_as_it
     assert (row.terminology, row.learntAs, row.color) == ("", *before)
 
 
+def test_a_value_that_its_file_names_is_named_and_keeps_its_name():
+    (row,) = mapping_of([Found("Milz", 2, (1, 2, 3), "codes")]).rows
+    assert (row.found.key, row.learntAs, row.color, row.terminology) == ("value 2", "Milz", (1, 2, 3), "codes")
+    row.take(SPLEEN)
+    assert (row.learntAs, row.color, row.terminology) == ("Milz", (1, 2, 3), SPLEEN.text)
+
+
 def test_a_term_without_a_colour_leaves_the_colour():
     (row,) = mapping_of([Found("", 2)]).rows
     before = row.color
@@ -141,6 +148,13 @@ def test_the_term_that_every_new_segment_has_is_none(codes: str):
 )
 def test_a_term_that_says_something_is_kept(text: str):
     assert foundTerm(text) == text
+
+
+def test_a_term_of_a_colour_table_of_slicers_is_a_term():
+    text = "~SCT^123037004^Anatomical Structure~SCT^78961009^Spleen~^^~~^^~^^"
+    assert foundTerm(f"{text}~") == text
+    assert describeTerm(f"{text}~") == "Spleen" and codesOf(f"{text}~") == codesOf(text)
+    assert foundTerm("~^^~^^~^^~~^^~^^~") == foundTerm(f"{text}~~") == foundTerm(f"{text}~more") == ""
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "general~SCT^85756007^Tissue~^^~^^~anatomic~^^~^^"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,16 +139,35 @@ def test_the_stop_file_stops_with_a_checkpoint_and_resume_takes_it_away(tiny_set
     assert events(run)[-1]["event"] == "run_finished"
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path):
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def change_a_bit(path: Path) -> None:
+    """Change a bit of the weights, which nothing but the checksum shows."""
+    content = bytearray(path.read_bytes())
+    # of float32
+    place = content.index(np.full(8, 2 + int("3" in path.name), np.float32).tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_off, change_a_bit])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path, damage: Callable[[Path], None]):
     warnings: list[str] = []
     for iteration in (1, 2, 3):
-        save_checkpoint(tmp_path, "synthesis", iteration, {"value": torch.tensor(iteration)})
+        save_checkpoint(tmp_path, "synthesis", iteration, {"value": torch.full((8,), float(iteration))})
     assert len(list(tmp_path.iterdir())) == 2
-    newest = tmp_path / "synthesis_0000003.pt"
-    newest.write_bytes(newest.read_bytes()[:200])
+    damage(tmp_path / "synthesis_0000003.pt")
     iteration, state = load_latest(tmp_path, "synthesis", warnings.append)
-    assert (iteration, int(state["value"])) == (2, 2)
-    assert "damaged" in warnings[0]
+    assert (iteration, int(state["value"][0])) == (2, 2)
+    assert "synthesis_0000003.pt is damaged" in warnings[0] and "synthesis_0000002.pt is used" in warnings[0]
+    # the damaged one is not taken for one of the last two
+    save_checkpoint(tmp_path, "synthesis", 2, state)
+    assert [path.name for path in tmp_path.iterdir()] == ["synthesis_0000002.pt"]
+    damage(tmp_path / "synthesis_0000002.pt")
+    assert load_latest(tmp_path, "synthesis", warnings.append) is None
+    assert "begins anew" in warnings[-1]
 
 
 def test_a_run_leaves_its_configuration_events_metrics_previews_and_model(tiny_run: Path):

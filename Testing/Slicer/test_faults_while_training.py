@@ -42,8 +42,8 @@ def resume(panel, slicer_host) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (GPU_MEMORY, ("memory ran out on the GPU", "lower batch sizes", "plane.size", "preset")),
-        (NO_MEMORY, ("memory ran out;", "lower batch sizes", "plane.size", "preset")),
+        (GPU_MEMORY, ("memory ran out on the GPU", "narrower networks", "plane.size", "preset")),
+        (NO_MEMORY, ("memory ran out;", "narrower networks", "plane.size", "preset")),
     ],
 )
 def test_a_training_that_the_machine_ends_says_why_and_can_be_resumed(

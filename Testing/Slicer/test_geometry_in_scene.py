@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentLib.config import configuration, load_preset
-from GlobalLocalAlignmentLib.volumes import read_volume
+from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
+from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
+from GlobalLocalAlignmentLib.volumes import Volume, read_volume
 from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
 from GlobalLocalAlignmentSlicerLib.suitability import slicePlane
 from GlobalLocalAlignmentSlicerLib.terms import describeTerm, foundTerm
 from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas, readArray, refuseOtherGrid, writeVolume
+from SlicerHost.host import GENUINE_TERMINOLOGIES
 
 SHAPE = (5, 6, 7)
 TILT = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
@@ -84,6 +88,54 @@ def test_slicer_reads_the_terms_of_the_presets(preset: str, names: list[str]):
     for label in labels:
         assert logic.DeserializeTerminologyEntry(label.terminology, entry)
         assert logic.SerializeTerminologyEntry(entry) == label.terminology
+
+
+def test_the_codes_of_the_known_structures_are_in_slicers_lists(slicer_host):
+    if not slicer_host.genuine:
+        pytest.skip("needs Slicer's own lists: SLICER_SOURCE_DIR")
+    known = known_codes(slicer_host.sources / GENUINE_TERMINOLOGIES)
+    for structure in (one for structures in KNOWN_STRUCTURES.values() for one in structures):
+        types, *codes, regions, region, region_modifier = structure.terminology.split("~")
+        assert (types, *codes) in known, structure
+        assert region == "^^" or (regions, region) in known, structure
+        assert region_modifier == "^^"
+
+
+def known_codes(folder: Path) -> set[tuple[str, ...]]:
+    """What Slicer's lists hold: (list, category, type, modifier) and (list, region)."""
+    found = set()
+    for file in folder.glob("*.json"):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        for category in content.get("SegmentationCodes", {}).get("Category", []):
+            name = content["SegmentationCategoryTypeContextName"]
+            for kind in category["Type"]:
+                modifiers = ["^^", *map(code_of, kind.get("Modifier", []))]
+                found |= {(name, code_of(category), code_of(kind), modifier) for modifier in modifiers}
+        for region in content.get("AnatomicCodes", {}).get("AnatomicRegion", []):
+            found.add((content["AnatomicContextName"], code_of(region)))
+    return found
+
+
+def code_of(entry: dict[str, str]) -> str:
+    return "^".join(entry[key] for key in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))
+
+
+def test_a_segmentation_file_of_the_core_opens_as_the_segmentation_that_it_was(tmp_path: Path):
+    node = volume(DIRECTIONS["oblique"])
+    labels = np.random.default_rng(1).choice(np.array([0, 1, 3], np.uint8), SHAPE)
+    cards = (*CARD.labels, LabelCard(9, "größte \\ Stelle", (1, 2, 3), "Mine~99X^1^Größe~99X^2^a: b~^^~~^^~^^"))
+    write_segmentation(Volume(labels.T, ijkToRas(node)), cards, tmp_path / "x.seg.nrrd")
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "x.seg.nrrd"))
+    loaded.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    segmentation = loaded.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == 3
+    for index, label in enumerate(cards):
+        segment = segmentation.GetNthSegment(index)
+        assert (segment.GetName(), segment.GetLabelValue()) == (label.name, label.value)
+        assert foundTerm(segment.GetTerminology() or "") == label.terminology
+        assert np.round(np.multiply(segment.GetColor(), 255)).tolist() == list(label.color)
+        inside = slicer.util.arrayFromSegmentBinaryLabelmap(loaded, segmentation.GetNthSegmentID(index), node)
+        assert np.array_equal(inside > 0, labels == label.value)
 
 
 def test_a_structure_that_was_not_found_is_an_empty_segment_and_the_others_are_their_own():

@@ -184,7 +184,43 @@ def test_sample_data_is_registered_when_slicer_has_started(slicer_host):
 
     slicer_host.load_module(SAMPLE)
     slicer.app.startupCompleted.emit()
-    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == ["ramp.nrrd"]
+    assert [source.fileNames for source in SampleDataLogic.sampleDataSourcesByCategory("HostSample")] == [["ramp.nrrd"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "a source of the name Ramp"),
+        ({"sampleName": "x", "checksums": None}, "nothing says what is downloaded"),
+        ({"sampleName": "x", "thumbnailFileName": "no.png"}, "no.png is no picture"),
+        ({"sampleName": "x", "uris": None}, "needs uris"),
+        ({"sampleName": "x", "uris": ["a"], "fileNames": ["a"], "nodeNames": ["a", "b"], "checksums": None}, "length"),
+        ({"sampleName": "x", "uris": ["file:///a", "file:///b"]}, "must be a list"),
+        ({"sampleName": "x", "customDownloader": "name"}, "no function"),
+        ({"sampleName": "x", "loadFileType": "VolumeFile"}, "takes no loadFileType"),
+    ],
+)
+def test_sample_data_that_slicer_could_not_show_or_serve_are_refused(slicer_host, changes: dict, words: str):
+    if slicer_host.genuine:
+        pytest.skip("Slicer's own Sample Data takes them")
+    from SampleData import SampleDataLogic
+
+    slicer_host.load_module(SAMPLE)
+    slicer.app.startupCompleted.emit()
+    source = {"sampleName": "Ramp", "uris": "https://example.org/other.nrrd", "fileNames": "other.nrrd"}
+    with pytest.raises((TypeError, ValueError), match=words):
+        SampleDataLogic.registerCustomSampleDataSource("Others", **source | {"checksums": "SHA256:0"} | changes)
+
+
+def test_a_folder_that_was_on_the_path_before_a_module_stays(slicer_host, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(SAMPLE.parent), *sys.path])
+    slicer_host.load_module(SAMPLE)
+    slicer_host.unload_module("HostSample")
+    assert str(SAMPLE.parent) in sys.path
+    sys.path.remove(str(SAMPLE.parent))
+    slicer_host.load_module(SAMPLE)
+    slicer_host.unload_module("HostSample")
+    assert str(SAMPLE.parent) not in sys.path
 
 
 def test_connections_of_a_ui_file_are_made(module):

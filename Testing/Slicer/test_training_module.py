@@ -17,10 +17,17 @@ from GlobalLocalAlignmentSlicerLib import results
 from GlobalLocalAlignmentSlicerLib.devicefinder import Devices, Gpu
 from GlobalLocalAlignmentSlicerLib.estimate import describeEstimate
 from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
+from GlobalLocalAlignmentSlicerLib.scenecases import labelmapValue
+from GlobalLocalAlignmentSlicerLib.structures import Found
+from GlobalLocalAlignmentSlicerLib.terms import codesOf
+from segmentpanel import export
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = [ROOT / name / f"{name}.py" for name in ("GlobalLocalAlignment", "GlobalLocalAlignmentTraining")]
 PATIENCE = 120_000
+OWN_TERM = "Unser Verzeichnis~99X^1^Körperteil~99X^2^Große Drüse~99X^3^Oben~Orte~^^~^^"
+OWN_COLOR = (3, 127, 254)
+"""Of a segment of the user's, from no list of Slicer's."""
 
 
 @pytest.fixture
@@ -69,7 +76,9 @@ def add_cohorts(panel) -> tuple[list, list]:
     sources = []
     for seed in (1, 2):
         node, labels = add_phantom(f"MR {seed}", "MR", seed)
-        draw(node, labels, PHANTOM_LABELS["abdomen"])
+        liver = draw(node, labels, PHANTOM_LABELS["abdomen"]).GetSegmentation().GetNthSegment(0)
+        liver.SetTerminology(OWN_TERM)
+        liver.SetColor([part / 255 for part in OWN_COLOR])
         sources.append(node)
     targets = [add_phantom(f"CT {seed}", "CT", seed)[0] for seed in (3, 4)]
     add(panel, "source", *sources)
@@ -126,8 +135,21 @@ def test_from_volumes_in_the_scene_to_a_model_that_segments_them(panel, slicer_h
     other.ui.volumesSelector.setCheckState(targets[0], 2)
     other.ui.applyButton.click()
     slicer_host.wait_until(lambda: not other.logic.running, PATIENCE)
-    assert results.findResult(targets[0], results.SEGMENTATION) is not None
     assert results.findResult(targets[0], results.FEATURE_MASK) is not None
+    # term and colour that somebody gave a source segment have come through model and prediction, and go on
+    liver = results.findResult(targets[0], results.SEGMENTATION).GetSegmentation().GetNthSegment(0)
+    assert (liver.GetName(), liver.GetTerminology(), bytes_of(liver.GetColor())) == ("liver", OWN_TERM, OWN_COLOR)
+    export(other, slicer_host)
+    labelmap = slicer.util.getNode(f"{targets[0].GetName()} labels")
+    found = labelmapValue(labelmap, 1)
+    # a colour table keeps codes and their words, not the names of the lists that they are from
+    assert found.terminology.split("~")[1:4] == OWN_TERM.split("~")[1:4]
+    assert found == Found("liver", None, OWN_COLOR, found.terminology)
+
+
+def bytes_of(color) -> tuple[int, ...]:
+    """A colour of 0 to 1 in steps of 1 / 255."""
+    return tuple(round(255 * part) for part in color)
 
 
 def test_what_is_trained_on_is_what_was_drawn(panel, slicer_host):
@@ -221,6 +243,7 @@ def test_a_labelmap_is_found_by_its_grid_and_named_by_its_colours(panel):
     colors.SetNumberOfColors(5)
     for value, name in {0: "background", 1: "Liver", 2: "2", 3: "left_kidney", 4: "spleen"}.items():
         colors.SetColor(value, name, 0.2 * value, 0.5, 0.5, 1.0)
+    colors.SetTerminologyFromString(4, OWN_TERM)
     labelmap.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
     add(panel, "source", node)
     (case,) = panel.logic.cases.cases
@@ -228,6 +251,7 @@ def test_a_labelmap_is_found_by_its_grid_and_named_by_its_colours(panel):
     assert [(found.name, found.value) for found in case.found] == [
         *(("Liver", None), ("", 2), ("left_kidney", None), ("spleen", None))
     ]
+    assert [codesOf(found.terminology) for found in case.found] == [(), (), (), codesOf(OWN_TERM)]
     assert panel.logic.mapping.values()["left kidney"] == panel.logic.mapping.values()["spleen"] - 1
 
 

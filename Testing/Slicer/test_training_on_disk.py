@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
-from GlobalLocalAlignmentLib.volumes import Volume, read_volume, write_volume
+from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
+from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
+from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
 from test_training_module import PATIENCE, add, add_phantom, draw, panel, start, states, wait_for_the_end
 
 __all__ = ["panel"]
@@ -44,6 +47,23 @@ def test_folders_on_disk_and_volumes_of_the_scene_are_trained_on_together(panel,
     assert run.status == "finished", panel.ui.logText.toPlainText()
     assert [label["name"] for label in run.configuration()["labels"]] == ["Liver", "kidneys", "Spleen"]
     assert panel.logic.curves.chart("segmentation Dice") is not None
+
+
+def test_segmentations_on_disk_bring_names_colours_and_terms(panel, slicer_host, cohorts: Path, tmp_path: Path):
+    liver, spleen = (KNOWN_STRUCTURES["abdomen"][place] for place in (0, 3))
+    for case, structures in ((0, (liver, spleen)), (1, (replace(spleen, value=1), replace(liver, value=4)))):
+        labelmap = read_labelmap(cohorts / "source" / "labels" / f"case_0{case}.nii.gz")
+        write_segmentation(labelmap, structures, tmp_path / f"case_0{case}.seg.nrrd")
+    add_folder(panel, slicer_host, "source", cohorts / "source" / "images", tmp_path)
+    rows = panel.logic.mapping.rows
+    assert [(row.found.value, row.learntAs) for row in rows] == [
+        *((1, "liver"), (2, "label 2"), (3, "label 3"), (4, "spleen"))
+    ]
+    assert (rows[0].color, rows[0].terminology) == (liver.color, liver.terminology)
+    assert panel.ui.structuresTable.item(0, 1).text() == "liver, value 1 of label files"
+    first, second = states(panel)
+    assert first == "good; liver, value 2, value 3, spleen"
+    assert "its value 1 is spleen, that of case_00 is liver: one of the two is learnt wrongly" in second
 
 
 def test_each_file_says_what_is_wrong_with_it(panel, slicer_host, cohorts: Path, tmp_path: Path):

@@ -143,5 +143,6 @@ class SlicerApplication(QtWidgets.QApplication):
     minorVersion = _version_part(1)
     del _version_part
     temporaryPath = QtCore.Property(str, lambda self: self._temporary)
+    cachePath = QtCore.Property(str, lambda self: self._core.scene.GetCacheManager().GetRemoteCacheDirectory())
     slicerHome = QtCore.Property(str, lambda self: self._temporary)
     documentationBaseUrl = QtCore.Property(str, lambda self: DOCUMENTATION)

@@ -56,6 +56,9 @@ def make_core(temporary: Path, terminology: Path) -> Core:
     application.SetSliceLogics(vtk.vtkCollection())
     application.SetViewLogics(vtk.vtkCollection())
     slicer.mrmlScene = scene
+    cache = slicer.vtkCacheManager()
+    cache.SetRemoteCacheDirectory(str(temporary / "cache"))
+    scene.SetCacheManager(cache)
     add_default_nodes(scene)
     color = application.GetColorLogic()
     color.SetMRMLScene(scene)

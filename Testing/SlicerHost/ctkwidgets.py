@@ -106,6 +106,19 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
     collapsed = QtCore.Property(bool, getCollapsed, setCollapsed)
 
 
+class ctkFlowLayout(QtWidgets.QVBoxLayout):
+    """Widgets side by side as there is place; here one below the other."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self._directions = QtCore.Qt.Orientations()
+
+    def _set_directions(self, directions: QtCore.Qt.Orientations) -> None:
+        self._directions = directions
+
+    preferredExpandingDirections = QtCore.Property(object, lambda self: self._directions, _set_directions)
+
+
 class ctkDoubleSpinBox(QtWidgets.QDoubleSpinBox):
     """A spin box for real numbers."""
 

@@ -25,7 +25,7 @@ WAKE_MILLISECONDS = 5
 
 STAND_INS = Path(__file__).parent / "StandIns"
 GENUINE_PYTHON = "Base/Python/slicer"
-GENUINE_STATISTICS = "Modules/Scripted/SegmentStatistics"
+GENUINE_MODULES = ("Modules/Scripted/SegmentStatistics", "Modules/Scripted/SampleData")
 TERMINOLOGY = "SegmentationCategoryTypeModifier-SlicerGeneralAnatomy.json"
 GENUINE_TERMINOLOGIES = "Modules/Loadable/Terminologies/Resources"
 
@@ -86,8 +86,8 @@ class Host:
             slicer.__path__.append(str(STAND_INS / "slicer"))
         else:
             slicer.__path__.append(str(self.sources / GENUINE_PYTHON))
-            sys.path.append(str(self.sources / GENUINE_STATISTICS))
-        # last: Sample Data is a stand-in either way
+            sys.path += [str(self.sources / folder) for folder in GENUINE_MODULES]
+        # last: what an extension brings is a stand-in either way
         sys.path.append(str(STAND_INS))
 
     def _terminology(self) -> Path:
@@ -170,12 +170,14 @@ class Host:
         for name in self.app.moduleManager()._scripted():
             self.unload_module(name)
         slicer.selfTests.clear()
-        vars(slicer.modules).pop("sampleDataSources", None)
+        for name in ("sampleDataSources", "sampleDataSourceCategories", "sampleDataUrlRewriteRules"):
+            vars(slicer.modules).pop(name, None)
         for widget in self.app.topLevelWidgets():
             widget.deleteLater()
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
         self.process_events()
         self.core.scene.Clear(False)
+        self.core.scene.GetCacheManager().SetRemoteCacheDirectory(str(Path(self._folder.name) / "cache"))
         self.core.layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self.views.threed.hide_box()
         self.app.settings().clear()

@@ -44,7 +44,7 @@ class IOManager:
         filetype: str,
         properties: dict[str, Any],
         loaded: vtk.vtkCollection,
-        messages: slicer.vtkMRMLMessageCollection,
+        messages: slicer.vtkMRMLMessageCollection | None = None,
     ) -> bool:
         filename = properties["fileName"]
         if not Path(filename).is_file():
@@ -69,8 +69,9 @@ class IOManager:
         storage.SetUseCompression(properties.get("useCompression", True))
         return bool(storage.WriteData(node))
 
-    def _complain(self, messages: slicer.vtkMRMLMessageCollection, text: str) -> bool:
-        messages.AddMessage(vtk.vtkCommand.ErrorEvent, text)
+    def _complain(self, messages: slicer.vtkMRMLMessageCollection | None, text: str) -> bool:
+        if messages is not None:
+            messages.AddMessage(vtk.vtkCommand.ErrorEvent, text)
         return False
 
     def _name(self, filename: str, properties: dict[str, Any]) -> str:

@@ -288,3 +288,6 @@ def install() -> None:
     base.name = property(lambda self: self.objectName, lambda self, value: setattr(self, "objectName", value))
     base.className = lambda self: re.sub(r"^Host", "", self.metaObject().className())
     base.delete = lambda self: shiboken6.delete(self)
+    # PythonQt takes 0 for the null pointer, and Slicer's own modules write it so
+    set_parent = QtWidgets.QWidget.setParent
+    QtWidgets.QWidget.setParent = lambda self, parent, *flags: set_parent(self, parent or None, *flags)

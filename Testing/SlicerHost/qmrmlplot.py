@@ -1,6 +1,9 @@
-"""qMRMLPlotView: the line series of a plot chart node, drawn plainly."""
+"""qMRMLPlotView: the lines, points and bars of a plot chart node, drawn plainly."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
@@ -10,7 +13,22 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from SlicerHost.qmrmlwidgets import SET_SCENE, Observations, qMRMLWidget
 
-MARGIN = QtCore.QMargins(60, 28, 16, 44)
+MARGIN = QtCore.QMargins(70, 28, 16, 44)
+BARS = 0.8
+"""Width of all bars at one place together."""
+
+
+@dataclass
+class Series:
+    """What is drawn of a series; the width of its bars is 0 where it has none."""
+
+    name: str
+    color: QtGui.QColor
+    x: np.ndarray
+    y: np.ndarray
+    lines: bool
+    markers: bool
+    bars: float = 0.0
 
 
 class qMRMLPlotView(qMRMLWidget):
@@ -37,19 +55,14 @@ class qMRMLPlotView(qMRMLWidget):
     def _chart(self) -> slicer.vtkMRMLPlotChartNode | None:
         return self._node.GetPlotChartNode() if self._node is not None else None
 
-    def _series(self) -> list[tuple[str, QtGui.QColor, np.ndarray, np.ndarray]]:
-        """Name, colour, x and y of each series that has values."""
+    def _series(self) -> list[Series]:
+        """Each series that has values."""
         chart, found = self._chart(), []
         for index in range(chart.GetNumberOfPlotSeriesNodes() if chart is not None else 0):
-            series = chart.GetNthPlotSeriesNode(index)
-            table = series.GetTableNode() if series is not None else None
-            if table is None or table.GetNumberOfRows() == 0:
-                continue
-            y = np.array(slicer.util.arrayFromTableColumn(table, series.GetYColumnName()), float)
-            column = series.GetXColumnName()
-            x = np.array(slicer.util.arrayFromTableColumn(table, column), float) if column else np.arange(len(y))
-            found.append((series.GetName(), QtGui.QColor.fromRgbF(*series.GetColor()), x, y))
-        return found
+            node = chart.GetNthPlotSeriesNode(index)
+            if node is not None and node.GetTableNode() is not None and node.GetTableNode().GetNumberOfRows():
+                found.append(_read(node))
+        return _side_by_side(found)
 
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         painter = QtGui.QPainter(self)
@@ -61,22 +74,79 @@ class qMRMLPlotView(qMRMLWidget):
         chart, series = self._chart(), self._series()
         if chart is None or not series:
             return
-        x = np.concatenate([item[2] for item in series])
-        y = np.concatenate([item[3] for item in series])
-        left, right, bottom, top = x.min(), max(x.max(), x.min() + 1e-9), y.min(), max(y.max(), y.min() + 1e-9)
+        left, right, bottom, top = _ranges(chart, series)
         painter.setPen(QtCore.Qt.black)
         painter.drawText(QtCore.QRect(0, 4, self.width, 20), QtCore.Qt.AlignCenter, chart.GetTitle() or "")
         below = QtCore.QRect(area.left(), area.bottom() + 22, area.width(), 20)
         painter.drawText(below, QtCore.Qt.AlignCenter, chart.GetXAxisTitle() or "")
-        for value, place in ((top, area.top()), (bottom, area.bottom())):
-            box = QtCore.QRect(0, place - 10, area.left() - 6, 20)
+        painter.save()
+        painter.rotate(-90)
+        beside = QtCore.QRect(-area.bottom(), 2, area.height(), 18)
+        painter.drawText(beside, QtCore.Qt.AlignCenter, chart.GetYAxisTitle() or "")
+        painter.restore()
+
+        def place(x: float, y: float) -> QtCore.QPointF:
+            across = area.left() + (x - left) / (right - left) * area.width()
+            return QtCore.QPointF(across, area.bottom() - (y - bottom) / (top - bottom) * area.height())
+
+        for value, height in ((top, area.top()), (bottom, area.bottom())):
+            box = QtCore.QRect(20, height - 10, area.left() - 26, 20)
             painter.drawText(box, QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter, f"{value:.3g}")
         for value, side in ((left, QtCore.Qt.AlignLeft), (right, QtCore.Qt.AlignRight)):
             painter.drawText(QtCore.QRect(area.left(), area.bottom() + 4, area.width(), 18), side, f"{value:g}")
-        for row, (name, color, xs, ys) in enumerate(series):
-            painter.setPen(QtGui.QPen(color, 2))
-            across = area.left() + (xs - left) / (right - left) * area.width()
-            up = area.bottom() - (ys - bottom) / (top - bottom) * area.height()
-            painter.drawPolyline([QtCore.QPointF(*point) for point in zip(across, up, strict=True)])
+        painter.setClipRect(area)
+        for item in series:
+            _draw(painter, item, place)
+        for row, item in enumerate(series if chart.GetLegendVisibility() else ()):
+            painter.setPen(item.color)
             line = QtCore.QRect(area.left(), area.top() + 4 + 18 * row, area.width() - 8, 18)
-            painter.drawText(line, QtCore.Qt.AlignRight, name)
+            painter.drawText(line, QtCore.Qt.AlignRight, item.name)
+
+
+def _read(node: slicer.vtkMRMLPlotSeriesNode) -> Series:
+    table, bars = node.GetTableNode(), node.GetPlotType() == node.PlotTypeBar
+    y = np.array(slicer.util.arrayFromTableColumn(table, node.GetYColumnName()), float)
+    column = "" if bars else node.GetXColumnName()
+    # Slicer takes the number of the row for x where a series is bars, and writes no labels under them
+    x = np.array(slicer.util.arrayFromTableColumn(table, column), float) if column else np.arange(len(y), dtype=float)
+    color = QtGui.QColor.fromRgbF(*node.GetColor())
+    lines = not bars and node.GetLineStyle() != node.LineStyleNone
+    markers = not bars and node.GetMarkerStyle() != node.MarkerStyleNone
+    return Series(node.GetName(), color, x, y, lines, markers, BARS if bars else 0.0)
+
+
+def _side_by_side(series: list[Series]) -> list[Series]:
+    """Bars of several series share the room at their place."""
+    bars = [item for item in series if item.bars]
+    for number, item in enumerate(bars):
+        item.bars = BARS / len(bars)
+        item.x = item.x + (number - (len(bars) - 1) / 2) * item.bars
+    return series
+
+
+def _ranges(chart: slicer.vtkMRMLPlotChartNode, series: list[Series]) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of what is drawn."""
+    x, y = (np.concatenate([getattr(item, axis) for item in series]) for axis in "xy")
+    bars = any(item.bars for item in series)
+    left, right = (x.min() - 0.5, x.max() + 0.5) if bars else (x.min(), max(x.max(), x.min() + 1e-9))
+    bottom, top = min(y.min(), 0.0) if bars else y.min(), max(y.max(), y.min() + 1e-9)
+    if not chart.GetXAxisRangeAuto():
+        left, right = chart.GetXAxisRange()
+    if not chart.GetYAxisRangeAuto():
+        bottom, top = chart.GetYAxisRange()
+    return left, right, bottom, top
+
+
+def _draw(painter: QtGui.QPainter, item: Series, place: Callable[[float, float], QtCore.QPointF]) -> None:
+    painter.setPen(QtGui.QPen(item.color, 2))
+    painter.setBrush(QtCore.Qt.NoBrush)
+    if item.bars:
+        for x, y in zip(item.x, item.y, strict=True):
+            ends = place(x - item.bars / 2, max(y, 0)), place(x + item.bars / 2, min(y, 0))
+            painter.fillRect(QtCore.QRectF(*ends), item.color)
+    if item.lines:
+        painter.drawPolyline([place(*point) for point in zip(item.x, item.y, strict=True)])
+    if item.markers:
+        painter.setBrush(item.color)
+        for point in zip(item.x, item.y, strict=True):
+            painter.drawEllipse(place(*point), 2.5, 2.5)

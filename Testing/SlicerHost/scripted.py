@@ -110,6 +110,7 @@ class ModuleManager(QtCore.QObject):
     def __init__(self) -> None:
         super().__init__()
         self._modules: dict[str, CoreModule | qSlicerScriptedLoadableModule] = {}
+        self._folders: dict[str, str] = {}
 
     def module(self, name: str) -> CoreModule | qSlicerScriptedLoadableModule | None:
         return self._modules.get(name)
@@ -131,6 +132,7 @@ class ModuleManager(QtCore.QObject):
         name = path.stem
         if str(path.parent) not in sys.path:
             sys.path.insert(0, str(path.parent))
+            self._folders[name] = str(path.parent)
         spec = importlib.util.spec_from_file_location(name, path)
         python = importlib.util.module_from_spec(spec)
         sys.modules[name] = python
@@ -153,7 +155,9 @@ class ModuleManager(QtCore.QObject):
         if module._widget is not None:
             module._widget.deleteLater()
         sys.modules.pop(name, None)
-        sys.path[:] = [folder for folder in sys.path if folder != str(Path(module.path).parent)]
+        # a folder that was on the path before is the host's own
+        added = self._folders.pop(name, None)
+        sys.path[:] = [folder for folder in sys.path if folder != added]
 
     def _scripted(self) -> list[str]:
         return [name for name, module in self._modules.items() if isinstance(module, qSlicerScriptedLoadableModule)]

@@ -61,7 +61,7 @@ def prepare(
 ) -> None:
     """Turn a published data set into folders to train on, with its published test cases; goes on where it stopped.
 
-    Ends with what to type next. docs/data.md says what each data set is and what is not known of it.
+    Ends with what to type next. docs/datasets.md says what each data set is and what is not known of it.
     """
     from ..datasets.prepare import prepare_data_set
 

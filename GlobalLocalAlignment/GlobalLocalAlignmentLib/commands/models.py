@@ -21,6 +21,9 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also one volume a structure.")] = False,
     synthesized: Annotated[bool, typer.Option("--synthesized", help="Also the input in source style.")] = False,
     largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
+    seg_nrrd: Annotated[
+        bool, typer.Option("--seg-nrrd", help="Write x_segmentation.seg.nrrd: names, colours and terms for 3D Slicer.")
+    ] = False,
     batch_size: BatchOption = 16,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -32,7 +35,8 @@ def predict(
     cases = choose_cases(input_, case)
     predictor = _predictor(model, device, precision, batch_size, largest_component)
     with progress_display() as display:
-        predict_files(predictor, cases, output, Outputs(feature_mask, probabilities, synthesized), events_of(display))
+        outputs = Outputs(feature_mask, probabilities, synthesized)
+        predict_files(predictor, cases, output, outputs, events_of(display), seg_nrrd)
     console.print(f"{len(cases)} segmented into {output}", markup=False)
 
 

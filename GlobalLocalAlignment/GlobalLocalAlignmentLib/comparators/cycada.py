@@ -41,9 +41,7 @@ class CycadaStage(CycleGanStage):
         settings, seed = configuration.segmentation, configuration.training.seed
         self.source_settings, self.pretraining = settings, self.iterations // 2
         segmenter = DeepLabSegmenter.of_settings(settings, len(configuration.labels))
-        self.segmenter, self.segmenter_optimizer = self.fabric.setup(
-            segmenter, segmenter_optimizer(segmenter, settings)
-        )
+        self.segmenter, self.segmenter_optimizer = context.setup(segmenter, segmenter_optimizer(segmenter, settings))
         self.labelled_batches = DomainBatches(
             source, settings.batch_size, settings.augmentation, (seed, 4), self.fabric
         )

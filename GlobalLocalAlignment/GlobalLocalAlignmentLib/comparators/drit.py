@@ -23,6 +23,7 @@ from ..losses import adversarial_loss
 from ..slicestore import SliceStore
 from ..training.batches import frozen, mixed_seed
 from ..training.engine import RunContext
+from ..training.parts import in_parts
 from ..training.translation import OUR_RATE, TranslatorStage
 from .dritnetworks import ATTRIBUTE, Discriminators, DritTranslator
 from .multiscale import MultiScaleDiscriminators, multi_scale_loss
@@ -66,10 +67,12 @@ class DritStage(TranslatorStage):
             torch.optim.Adam([{"params": of_slices}, of_contents], **options),
             # no weight average, as in the paper
             average_decay=0.0,
+            methods=("content", "attribute", "decode"),
         )
-        for name in ("content", "attribute", "decode"):
-            self.network.mark_forward_method(name)
+        # called one by one, without the wrapper
         self.judges = self.discriminator.module
+        for judge in self.judges.children():
+            in_parts(judge, context.parts)
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
         rate = self.learning_rate(iteration)

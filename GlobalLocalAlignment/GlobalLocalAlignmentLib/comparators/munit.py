@@ -153,9 +153,8 @@ class MunitStage(TranslatorStage):
         options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY}
         optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
         # no weight average, as in the paper
-        super().__init__(context, source, target, network, discriminator, *optimizers, average_decay=0.0)
-        for name in ("content", "style", "decode"):
-            self.network.mark_forward_method(name)
+        options = {"average_decay": 0.0, "methods": ("content", "style", "decode")}
+        super().__init__(context, source, target, network, discriminator, *optimizers, **options)
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
         rate = self.learning_rate(iteration)

@@ -191,7 +191,8 @@ class SifaStage(JointStage):
             "prediction_judge": PatchDiscriminator(settings.discriminator_width, classes),
             "lower_prediction_judge": PatchDiscriminator(settings.discriminator_width, classes),
         }
-        self.players = {name: self._player(network, synthesis.learning_rate) for name, network in networks.items()}
+        rate = synthesis.learning_rate
+        self.players = {name: self._player(network, rate, context) for name, network in networks.items()}
         self.generator, self.decoder, *judges = self.players.values()
         self.target_judge, self.source_judge, self.prediction_judge, self.lower_prediction_judge = judges
         self.encoder = Player(self.segmenter, self.segmenter_optimizer, self.fabric)
@@ -199,10 +200,10 @@ class SifaStage(JointStage):
             ImagePool(POOL_SIZE, configuration.training.seed + part) for part in range(2)
         )
 
-    def _player(self, network: nn.Module, rate: float) -> Player:
+    def _player(self, network: nn.Module, rate: float, context: RunContext) -> Player:
         network.apply(initialize)
         optimizer = torch.optim.Adam(network.parameters(), rate, BETAS)
-        return Player(*self.fabric.setup(network, optimizer), self.fabric)
+        return Player(*context.setup(network, optimizer), self.fabric)
 
     def trained(self, segmenter: DeepLabSegmenter) -> nn.Module:
         return SharedEncoder(segmenter, len(self.colors) + 1, self.settings.blocks[-1] - 1)

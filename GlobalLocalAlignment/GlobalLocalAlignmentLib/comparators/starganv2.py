@@ -19,6 +19,7 @@ from ..config import Plane, Synthesis
 from ..slicestore import SliceStore
 from ..training.batches import frozen, mixed_seed
 from ..training.engine import RunContext
+from ..training.parts import as_a_whole
 from ..training.translation import OUR_RATE, TranslatorStage
 from .codes import codes_of_call, normal_codes
 
@@ -272,11 +273,12 @@ class StarGanV2Stage(TranslatorStage):
             torch.optim.Adam([{"params": own}, slow], **options),
             torch.optim.Adam(discriminator.parameters(), **options),
             AVERAGE_DECAY,
+            ("translate", "style_of_latent", "style_of_image"),
         )
-        for name in ("translate", "style_of_latent", "style_of_image"):
-            self.network.mark_forward_method(name)
         # without the wrapper, which lowers the precision and does not let a gradient be taken outside of its backward
         self.judge = self.discriminator.module
+        # its gradient is itself trained on, and of what goes through once more there is no second derivative
+        as_a_whole(self.judge)
         self.seed = seed
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:

@@ -36,7 +36,7 @@ def output_folder(output: Path, note_name: str, cases: dict[str, Any], what: str
     except (OSError, ValueError) as error:
         raise InputError(output, f"cannot be used ({error})", "choose another --output") from error
     write_text(note, json.dumps(begun | cases, indent=2), "make space or choose another --output")
-    lock = RunLock(output)
+    lock = RunLock(output, "worked on")
     lock.acquire()
     try:
         yield

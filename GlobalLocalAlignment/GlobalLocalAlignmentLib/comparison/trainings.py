@@ -17,7 +17,7 @@ from ..translators import ONE_WAY
 from .methods import METHODS, NO_ADAPTATION, Method, changed
 
 NOT_OF_RESULTS = frozenset(
-    ("model", "device", "precision", "report_every", "preview_every", "checkpoint_every")
+    ("model", "device", "precision", "report_every", "preview_every", "checkpoint_every", "rollbacks")
     + ("images", "labelmaps", "include", "exclude", "eight_bit")
 )
 """Settings that may differ between two calls: which model lends the synthesis network depends on what was trained

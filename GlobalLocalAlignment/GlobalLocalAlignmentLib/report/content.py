@@ -95,9 +95,14 @@ def _curves(path: Path) -> Curves:
         with open(path, encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 try:
-                    curves[row["stage"]][row["name"]].append((int(row["iteration"]), float(row["value"])))
+                    curve = curves[row["stage"]][row["name"]]
+                    iteration, value = int(row["iteration"]), float(row["value"])
                 except (KeyError, TypeError, ValueError):
                     continue
+                # a run that was killed, or went back, does the iterations since its checkpoint once more
+                while curve and curve[-1][0] >= iteration:
+                    curve.pop()
+                curve.append((iteration, value))
     return curves
 
 

@@ -95,7 +95,9 @@ def _selection(content: RunContent) -> str:
 
 def _warnings(content: RunContent) -> str:
     messages = [
-        str(entry.get("message", "")) for entry in content.events if entry.get("event") in ("warning", "failed")
+        str(entry.get("message", ""))
+        for entry in content.events
+        if entry.get("event") in ("warning", "adjusted", "failed")
     ]
     return "".join(f'<p class="warning">{escape(message)}</p>' for message in messages[-12:])
 

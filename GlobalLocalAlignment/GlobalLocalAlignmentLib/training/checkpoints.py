@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..machinefaults import disk_error
+from ..machinefaults import file_error
 from ..wholefiles import whole_file
 
 KEPT = 2
 
 
 def save_checkpoint(folder: Path, stage: str, iteration: int, state: Mapping[str, Any]) -> Path:
-    """Write ``folder/<stage>_<iteration>.pt`` and drop all but the last two of the stage.
+    """Write ``folder/<stage>_<iteration>.pt`` and drop all but the last two of the stage until then.
 
     Raises:
         OSError: no space left or a read-only folder; older checkpoints are untouched.
@@ -25,8 +26,10 @@ def save_checkpoint(folder: Path, stage: str, iteration: int, state: Mapping[str
         try:
             torch.save({"stage": stage, "iteration": iteration, "state": dict(state)}, stream)
         except RuntimeError as error:
-            # of a full disk PyTorch's writer says nothing but that it is at an unexpected place
-            raise disk_error(error) or error from None
+            # of what the disk refuses PyTorch's writer says nothing but that it is at an unexpected place
+            raise file_error(error) or error from None
+    # newer ones are damaged, or of what the run has gone back from
+    drop_newer(folder, stage, iteration)
     for older in _checkpoints(folder, stage)[:-KEPT]:
         older.unlink(missing_ok=True)
     return path
@@ -38,13 +41,32 @@ def load_latest(folder: Path, stage: str, warn: Callable[[str], None]) -> tuple[
     A damaged checkpoint is passed over, with a warning, for the one before it. Only tensors and plain values
     are read, never code.
     """
-    for path in reversed(_checkpoints(folder, stage)):
+    found = _checkpoints(folder, stage)
+    while found:
+        path = found.pop()
         try:
+            # PyTorch does not look at the checksums that it wrote
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
             content = torch.load(path, map_location="cpu", weights_only=True)
             return int(content["iteration"]), content["state"]
         except Exception as error:  # noqa: BLE001 - whatever a damaged file raises, the one before it is wanted
-            warn(f"checkpoint {path.name} is damaged ({type(error).__name__}), the one before it is used")
+            instead = f"{found[-1].name} is used" if found else "there is none before it, so the stage begins anew"
+            warn(f"checkpoint {path.name} is damaged ({type(error).__name__}): {instead}")
     return None
+
+
+def iterations_kept(folder: Path, stage: str) -> list[int]:
+    """Iterations of a stage that there are checkpoints of, the newest last."""
+    return [int(path.stem.rpartition("_")[2]) for path in _checkpoints(folder, stage)]
+
+
+def drop_newer(folder: Path, stage: str, iteration: int) -> None:
+    """Remove the checkpoints of a stage after an iteration."""
+    for path, kept in zip(_checkpoints(folder, stage), iterations_kept(folder, stage), strict=True):
+        if kept > iteration:
+            path.unlink()
 
 
 def _checkpoints(folder: Path, stage: str) -> list[Path]:

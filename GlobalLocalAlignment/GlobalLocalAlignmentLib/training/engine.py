@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import time
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -18,11 +19,23 @@ from torch import Tensor, nn
 
 from ..config import Configuration
 from ..errors import InputError, StopRequested
-from .checkpoints import load_latest, save_checkpoint
+from ..machinefaults import Refusal, refusal_of
+from .adjustments import ADJUSTMENTS_NAME, Adjustment, Adjustments
+from .checkpoints import drop_newer, iterations_kept, load_latest, save_checkpoint
 from .events import EventLog
+from .parts import Parts, in_parts
+from .runaway import NumberGuard, OptimizerWatch, Runaway, all_finite
 from .stability import StabilityWatch, Symptom
 
 STOP_NAME = "stop"
+LOWER = 0.5
+"""By which all learning rates are multiplied each time that numbers run away."""
+
+START_ANEW = "start anew with a lower learning rate, or in 32 bits with --precision 32"
+
+GUARD_KEY = "guard"
+"""Of the guard's part in the state of a checkpoint."""
+
 RATE_MEMORY = 0.9
 """Share of the earlier rate that a new measurement keeps, so that the time left does not jump."""
 
@@ -37,6 +50,7 @@ class RunContext:
         fabric: device and precision.
         events: where progress goes.
         stop_asked: set by a signal handler; the file ``stop`` in the run folder asks the same.
+        parts: in how many the batches go through the networks of the stage that trains.
     """
 
     folder: Path
@@ -44,10 +58,31 @@ class RunContext:
     fabric: Fabric
     events: EventLog
     stop_asked: Callable[[], bool] = field(default=lambda: False)
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
+
+    def adjustments(self) -> Adjustments:
+        """What the run had to change so far."""
+        return Adjustments(self.checkpoints / ADJUSTMENTS_NAME)
+
+    def setup(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, methods: Sequence[str] = ()
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """A network that a stage trains and its optimiser, on the device; its batches may come in parts.
+
+        Args:
+            network: see ``in_parts``.
+            optimizer: of its weights.
+            methods: that are called beside ``forward``.
+        """
+        in_parts(network, self.parts, methods)
+        network, optimizer = self.fabric.setup(network, optimizer)
+        for name in methods:
+            network.mark_forward_method(name)
+        return network, optimizer
 
     def refuse_several_processes(self, setting: str) -> None:
         """Raise InputError in a distributed run, for a setting that trains in one process alone."""
@@ -65,6 +100,9 @@ class Stage(ABC):
 
     name: str
     iterations: int
+    batch_size: int
+    """Slices of each domain in a batch: the most parts that it can go in."""
+
     symptoms: Sequence[Symptom] = ()
     """What to watch for in the numbers of its steps."""
 
@@ -89,33 +127,170 @@ class Stage(ABC):
         return {}
 
 
-def run_stage(stage: Stage, context: RunContext) -> None:
+AnyStage = TypeVar("AnyStage", bound=Stage)
+
+
+def run_stage(make: Callable[[], AnyStage], context: RunContext, recovers: bool = True) -> AnyStage:
     """Train a stage to its end, from its newest checkpoint where there is one.
+
+    Where its numbers run away, or memory runs out within a step, the stage is made anew and goes on from its last good
+    checkpoint, as a run that is resumed does: with lower learning rates, as often as the configuration allows it, or
+    with its batches in twice as many parts, until a part is a slice.
+
+    Args:
+        make: the stage, untrained.
+        context: the run.
+        recovers: whether anything is changed; several processes of one training never do.
+
+    Returns:
+        the stage, trained.
 
     Raises:
         StopRequested: the user asked to stop; a checkpoint was written first.
-        InputError: a loss is not a number, or a checkpoint cannot be written.
+        InputError: numbers ran away too often, or a checkpoint cannot be written.
     """
+    recovers = recovers and context.fabric.world_size == 1
+    adjustments = context.adjustments()
+    while True:
+        stage = make()
+        try:
+            setback = _attempt(stage, context, adjustments, recovers)
+        finally:
+            context.parts.count = 1
+        if setback is None:
+            return stage
+        # what it holds of memory is needed by the next one
+        del stage
+        gc.collect()
+        if context.fabric.device.type == "cuda":
+            torch.cuda.empty_cache()
+        _adjust(setback, context, adjustments)
+
+
+@dataclass(frozen=True)
+class _Setback:
+    """Why a stage has to go back.
+
+    Attributes:
+        stage: its name.
+        of: its iterations.
+        reason: in words.
+        since: checkpoints of later iterations are no good.
+        parts: in how many its batches go from now on, None where numbers ran away.
+    """
+
+    stage: str
+    of: int
+    reason: str
+    since: int
+    parts: int | None = None
+
+
+def _attempt(stage: Stage, context: RunContext, adjustments: Adjustments, recovers: bool) -> _Setback | None:
+    """Train a stage from its newest checkpoint to its end, or to where it has to go back."""
     settings = context.configuration.training
-    first = _resume(stage, context)
+    guard, watch = NumberGuard(settings.report_every), OptimizerWatch()
+    first = _resume(stage, guard, context)
     context.events.emit("stage_started", stage.name, iteration=first, of=stage.iterations)
     progress = _Progress(stage, context, first)
-    for iteration in range(first, stage.iterations):
-        progress.add(stage.step(iteration))
-        done = iteration + 1
-        last = done == stage.iterations
-        if last or done % settings.report_every == 0:
-            progress.report(done)
-        if last or done % settings.preview_every == 0:
-            _show(stage, context, done)
-        stopping = (context.fabric.world_size == 1 or done % settings.report_every == 0) and context.should_stop()
-        if last or stopping or done % settings.checkpoint_every == 0:
-            progress.report(done)
-            _save(stage, context, done)
-        if stopping and not last:
-            context.events.emit("stopped", stage.name, iteration=done, of=stage.iterations)
-            raise StopRequested
+    postponed = False
+
+    def runaway(found: Runaway) -> _Setback:
+        return _Setback(stage.name, stage.iterations, found.reason, found.since)
+
+    with watch.watching():
+        for iteration in range(first, stage.iterations):
+            context.parts.count = adjustments.parts(stage.name, iteration)
+            watch.share = adjustments.learning_rate_share(stage.name, iteration)
+            values = _step(stage, iteration, recovers and context.parts.count < stage.batch_size)
+            if values is None:
+                reason = f"memory ran out at iteration {iteration + 1}"
+                parts = min(2 * context.parts.count, stage.batch_size)
+                return _Setback(stage.name, stage.iterations, reason, iteration, parts)
+            if "learning_rate" in values:
+                values["learning_rate"] = watch.share * values["learning_rate"]
+            progress.add(values)
+            # what is wrong first is named first
+            guard.add(watch.largest_gradient() | values)
+            done = iteration + 1
+            last = done == stage.iterations
+            if last or done % settings.report_every == 0:
+                progress.report(done)
+                found = guard.look(done)
+                if found is not None:
+                    return _given_up(runaway(found), recovers)
+            if last or done % settings.preview_every == 0:
+                _show(stage, context, done)
+            stopping = (context.fabric.world_size == 1 or done % settings.report_every == 0) and context.should_stop()
+            due = postponed or done % settings.checkpoint_every == 0
+            # a state that may turn out to be the start of a divergence is none to go back to
+            postponed = due and guard.suspicious and not (last or stopping)
+            if last or stopping or (due and not postponed):
+                progress.report(done)
+                found = guard.look(done) if done % settings.report_every else None
+                state = {**stage.state(), GUARD_KEY: guard.state()}
+                if found is None and not all_finite(state):
+                    found = Runaway(f"a weight is not a number at iteration {done}", done)
+                if found is not None:
+                    return _given_up(runaway(found), recovers)
+                _save(stage.name, state, context, done)
+            if stopping and not last:
+                context.events.emit("stopped", stage.name, iteration=done, of=stage.iterations)
+                raise StopRequested
     context.events.emit("stage_finished", stage.name, seconds=round(progress.elapsed(), 1))
+    return None
+
+
+def _step(stage: Stage, iteration: int, recovers: bool) -> dict[str, Tensor | float] | None:
+    """Numbers of an iteration, None where memory ran out. The error, whose frames hold tensors, ends here."""
+    try:
+        return stage.step(iteration)
+    except (RuntimeError, MemoryError) as error:
+        if not recovers or refusal_of(error) is not Refusal.MEMORY:
+            raise
+    return None
+
+
+def _given_up(setback: _Setback, recovers: bool) -> _Setback:
+    """The setback, or its error where nothing is changed."""
+    if recovers:
+        return setback
+    raise InputError(f"stage {setback.stage}", setback.reason, START_ANEW)
+
+
+def _adjust(setback: _Setback, context: RunContext, adjustments: Adjustments) -> None:
+    """Go back to the last good checkpoint and change what has to be changed.
+
+    Raises:
+        InputError: it was done too often.
+    """
+    name, most, folder = setback.stage, context.configuration.training.rollbacks, context.checkpoints
+    before = adjustments.rollbacks(name)
+    if setback.parts is None and len(before) >= most:
+        times = f", and lower learning rates did not help {len(before)} times" if before else ""
+        raise InputError(f"stage {name}", f"{setback.reason}{times}", START_ANEW)
+    drop_newer(folder, name, setback.since)
+    kept = iterations_kept(folder, name)
+    if setback.parts is None and len(kept) > 1 and before and before[-1].iteration == kept[-1]:
+        # it was gone back there the last time, and nothing good has come since
+        drop_newer(folder, name, kept[-2])
+        kept.pop()
+    back = kept[-1] if kept else 0
+    share = LOWER * adjustments.lowest_share(name) if setback.parts is None else 1.0
+    adjustments.add(Adjustment(name, back, setback.reason, share, setback.parts or 1))
+    if setback.parts is None:
+        change = f"{share:g} of the learning rate (time {len(before) + 1} of at most {most})"
+    else:
+        change = f"each batch in {setback.parts} parts that count together; batch norm sees one part at a time"
+    context.events.emit(
+        "adjusted",
+        name,
+        iteration=back,
+        of=setback.of,
+        learning_rate_share=adjustments.learning_rate_share(name, back),
+        parts=adjustments.parts(name, back),
+        message=f"{setback.reason}; goes on from iteration {back} with {change}",
+    )
 
 
 class _Progress:
@@ -154,41 +329,35 @@ class _Progress:
         )
         for message in self.watch.look(values):
             self.context.events.emit("warning", self.stage.name, message=message)
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            raise InputError(
-                f"stage {self.stage.name}",
-                f"{broken[0]} is not a number at iteration {done}",
-                "start anew with a lower learning rate, or in 32 bits with --precision 32",
-            )
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
 
-def _resume(stage: Stage, context: RunContext) -> int:
+def _resume(stage: Stage, guard: NumberGuard, context: RunContext) -> int:
     found = load_latest(
         context.checkpoints, stage.name, lambda message: context.events.emit("warning", stage.name, message=message)
     )
     if found is None:
         return 0
     iteration, state = found
+    guard.load(state.pop(GUARD_KEY, {}))
     stage.load(state)
     return iteration
 
 
-def _save(stage: Stage, context: RunContext, done: int) -> None:
+def _save(name: str, state: dict[str, Any], context: RunContext, done: int) -> None:
     if not context.fabric.is_global_zero:
         return
     try:
-        path = save_checkpoint(context.checkpoints, stage.name, done, stage.state())
+        path = save_checkpoint(context.checkpoints, name, done, state)
     except OSError as error:
         raise InputError(
             error.filename or context.checkpoints,
             f"the checkpoint cannot be written ({error.strerror or error})",
             "make space and go on with --resume, the checkpoint before it is intact",
         ) from error
-    context.events.emit("checkpoint", stage.name, iteration=done, file=f"checkpoints/{path.name}")
+    context.events.emit("checkpoint", name, iteration=done, file=f"checkpoints/{path.name}")
 
 
 def _show(stage: Stage, context: RunContext, done: int) -> None:

@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..machinefaults import Refusal, refusal_of
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
-from .engine import RunContext, Stage, run_stage
+from .engine import RunContext, run_stage
 from .events import EventLog, duration
 from .memory import PeakMemory, total_memory
 from .methods import segmentation_stage
@@ -168,11 +168,12 @@ def estimate_training(configuration: Configuration, events: EventLog) -> Estimat
 
 def _measure(kind: Kind, context: RunContext, stores: list[SliceStore], on_share: Callable[[float], None]) -> float:
     """Iterations a second."""
-    stage: Stage = {"synthesis": translator_stage, "segmentation": segmentation_stage}[kind.section](context, *stores)
+    make = {"synthesis": translator_stage, "segmentation": segmentation_stage}[kind.section]
     stopwatch = Stopwatch(on_share)
     context.events.listeners.append(stopwatch)
     with suppress(Enough):
-        run_stage(stage, context)
+        # what is to be measured is the training as it is configured
+        run_stage(lambda: make(context, *stores), context, recovers=False)
     return stopwatch.rate
 
 

@@ -1,28 +1,7 @@
 """What a run says about itself: ``events.jsonl``, ``metrics.csv``, ``log.txt`` and whoever listens.
 
-Schema 1, one JSON object a line: ``schema``, ``time`` (seconds since 1970), ``event``, ``stage``, and, where they make
-sense, ``iteration``, ``of`` and ``role`` (source, target or validation). Later versions may add events and fields to
-this schema. Events:
-
-================  ==================================================================================
-run_started       version, preset, device, precision, threads, resumed
-stage_started     of
-progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
-case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
-                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
-row               name, iteration, of: which training of an ablation comes now
-estimate          device, precision, seconds (of all iterations), memory_bytes (peak on the device), device_memory_bytes
-                  (all that the device or the machine has), kinds {name: {title, iterations, rate, seconds}}
-validation        iteration, values {structure: Dice}, mean
-preview           iteration, file
-checkpoint        iteration, file
-displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
-warning           message
-stage_finished    seconds
-run_finished      model, seconds
-stopped           iteration
-failed            message
-================  ==================================================================================
+Schema 1, one JSON object a line, with the fields of ``COMMON_FIELDS`` and those that ``EVENTS`` names. Later versions
+may add events and fields to this schema.
 """
 
 from __future__ import annotations
@@ -36,11 +15,111 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..machinefaults import named
 
 SCHEMA = 1
+COMMON_FIELDS = {
+    "schema": "1",
+    "time": "seconds since 1970",
+    "event": "kind of the event",
+    "stage": "`prepare`, `synthesis`, `translation`, `segmentation` in a training; `check`, `prepare`, `estimate`, "
+    "`prediction`, `evaluation`, `ablation`, `sweep` in other commands",
+}
+"""Fields of every event, and what they are."""
+
+EVENTS: dict[str, tuple[str, dict[str, str]]] = {
+    "run_started": (
+        "A training begins or goes on.",
+        {
+            "version": "of this program",
+            "preset": "its name",
+            "device": "its name and memory",
+            "precision": "`32` or `bf16`",
+            "threads": "of the processor",
+            "resumed": "whether an earlier process began the run",
+        },
+    ),
+    "stage_started": (
+        "A stage begins.",
+        {
+            "of": "iterations, cases or slices to do, where it is known",
+            "iteration": "those that an earlier process has done",
+            "role": "`source`, `target` or `validation`, of `check`",
+        },
+    ),
+    "progress": (
+        "So much is done.",
+        {
+            "iteration": "done",
+            "of": "to do",
+            "rate": "iterations a second",
+            "seconds_left": "of the stage",
+            "values": "name: mean since the last report, see [the curves](failing.md#the-curves)",
+        },
+    ),
+    "case": (
+        "A case was checked.",
+        {
+            "role": "of the case",
+            "name": "of the case",
+            "message": "what is wrong, empty for a case that can be used",
+            "values": "label values that occur, after mapping",
+            "structures": "value, name, color and terminology of each, where the labels are a segmentation of Slicer's",
+            "modality": "guess from this case alone, empty where it was not read",
+        },
+    ),
+    "row": (
+        "A training of `gla ablate` or `gla sweep` comes now.",
+        {"name": "of the training", "iteration": "its number", "of": "all of them"},
+    ),
+    "estimate": (
+        "Result of `gla estimate`.",
+        {
+            "device": "its name and memory",
+            "precision": "`32` or `bf16`",
+            "seconds": "of all iterations",
+            "memory_bytes": "peak on the device",
+            "device_memory_bytes": "all that the device or the machine has",
+            "kinds": "name: `title`, `iterations`, `rate`, `seconds`",
+        },
+    ),
+    "validation": (
+        "The watched cases were segmented.",
+        {"iteration": "done", "values": "structure: Dice, 0 to 1", "mean": "of them"},
+    ),
+    "preview": ("A picture was written.", {"iteration": "done", "file": "in the run folder"}),
+    "checkpoint": ("A checkpoint was written.", {"iteration": "done", "file": "in the run folder"}),
+    "displacement": (
+        "How far the translation moves edges.",
+        {
+            "median_mm": "median distance at which edges fit best, mm",
+            "moved_share": "share of places moved by more than 1.5 pixels",
+            "windows": "places that were compared",
+        },
+    ),
+    "adjusted": (
+        "Numbers ran away, or memory ran out: the stage goes back and on with other settings.",
+        {
+            "iteration": "that it goes back to",
+            "of": "to do",
+            "message": "what had happened, and what is changed",
+            "learning_rate_share": "by which the learning rates are multiplied from there on",
+            "parts": "in how many the batches go through the networks from there on",
+        },
+    ),
+    "warning": ("Something should be looked at; the work goes on.", {"message": "what, and what to change"}),
+    "stage_finished": ("A stage is done.", {"seconds": "that it took", "role": "as in `stage_started`"}),
+    "run_finished": ("The model is there.", {"model": "its file in the run folder", "seconds": "since this start"}),
+    "stopped": ("Stopped on request; it can be resumed.", {"iteration": "done", "of": "to do"}),
+    "failed": (
+        "A run cannot go on, or one case of several cannot be used.",
+        {"message": "file, what is wrong, what to do", "role": "as in `stage_started`"},
+    ),
+}
+"""Events: what each says, and the fields that it may have. ``docs/write_tables.py`` writes them into a page."""
+
 EVENTS_NAME, METRICS_NAME, LOG_NAME = "events.jsonl", "metrics.csv", "log.txt"
 
 Listener = Callable[[dict[str, Any]], None]
@@ -57,6 +136,9 @@ class EventLog:
 
     def __init__(self, folder: Path | None, listeners: list[Listener] | None = None, enabled: bool = True) -> None:
         self.folder, self.listeners, self.enabled = folder, listeners or [], enabled
+        if enabled and folder is not None:
+            for name in (EVENTS_NAME, METRICS_NAME, LOG_NAME):
+                _end_line(folder / name)
 
     def emit(self, event: str, stage: str, **fields: Any) -> None:
         """Record one event; numbers that are not finite become null, as JSON wants."""
@@ -112,6 +194,20 @@ def duration(seconds: float | None) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def _end_line(path: Path) -> None:
+    """Cut off half a line that a process left which was killed, or a computer that went down."""
+    with suppress(FileNotFoundError), named(path), open(path, "r+b") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end and _byte_before(stream, end) != b"\n":
+            end -= 1
+        stream.truncate(end)
+
+
+def _byte_before(stream: BinaryIO, place: int) -> bytes:
+    stream.seek(place - 1)
+    return stream.read(1)
 
 
 def _append(path: Path, text: str) -> None:

@@ -26,12 +26,13 @@ from ..errors import InputError
 from ..machinefaults import Refusal, explained
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
-from ..wholefiles import whole_file
+from ..wholefiles import drop_unfinished, is_unfinished, whole_file
 from .displacement import displacement
 from .engine import STOP_NAME, RunContext, run_stage
 from .events import EventLog, Listener
-from .lock import LOCK_NAME, OWNER_NAME, RunLock
+from .lock import LOCK_NAME, RunLock
 from .methods import segmentation_stage
+from .owner import OWNER_NAME
 from .segmentation import SegmentationNetworks, Validate
 from .slicewise import segmentation_panel
 from .translation import SOURCE, TARGET, translation_panel
@@ -44,8 +45,8 @@ SAME_MODALITY = " (target)"
 
 REMEDIES = {
     Refusal.SPACE: "make space and go on with --resume, the last checkpoint is intact",
-    Refusal.MEMORY: "free memory and go on with --resume, or start anew with lower batch sizes"
-    " (synthesis.batch_size, segmentation.batch_size), a smaller plane.size or another preset",
+    Refusal.MEMORY: "free memory and go on with --resume, or start anew with a smaller plane.size, narrower networks"
+    " (synthesis.width, segmentation.width) or another preset",
     Refusal.GPU: "go on with --resume once it is back, or on another --device",
 }
 COMPARED_SLICES = 64
@@ -74,9 +75,10 @@ def start_run(folder: Path, configuration: Configuration, lock: RunLock) -> None
 
 
 def refuse_used_folder(folder: Path) -> None:
-    """Raise InputError if the folder holds another run or other files; what is left of a lock does not count."""
+    """Raise InputError if the folder holds another run or other files; what a killed process leaves does not count."""
     if folder.exists() and (
-        not folder.is_dir() or any(entry.name not in (LOCK_NAME, OWNER_NAME) for entry in folder.iterdir())
+        not folder.is_dir()
+        or any(entry.name not in (LOCK_NAME, OWNER_NAME) and not is_unfinished(entry) for entry in folder.iterdir())
     ):
         what = "holds another run" if (folder / CONFIGURATION_NAME).exists() else "is not an empty folder"
         raise InputError(folder, what, "choose another --output, or --resume to go on with a run")
@@ -125,10 +127,11 @@ def train(
     fabric.launch()
     lock = RunLock(folder)
     try:
-        configuration, cohorts = _begin(folder, configuration, resumed, lock, fabric, listeners)
-        events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
+        with _refusals_told(folder):
+            configuration, cohorts = _begin(folder, configuration, resumed, lock, fabric, listeners)
+            events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
         context = RunContext(folder, configuration, fabric, events, stop_asked)
-        with _failure_told(events), explained(folder, REMEDIES):
+        with _failure_told(events), _refusals_told(folder), explained(folder, REMEDIES):
             return _train(context, cohorts, precision, resumed, locked=lock.held)
     finally:
         lock.release()
@@ -143,6 +146,25 @@ def _failure_told(events: EventLog) -> Iterator[None]:
         with suppress(OSError):
             events.emit("failed", "prepare", message=str(error))
         raise
+
+
+@contextmanager
+def _refusals_told(folder: Path) -> Iterator[None]:
+    """One line for whatever keeps a file of the run from being written: a disk turned read-only, a drive that is gone.
+
+    Raises:
+        InputError: in the place of an error of the file system that names a file in the run folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not error.filename or not Path(error.filename).is_relative_to(folder):
+            raise
+        raise InputError(
+            error.filename,
+            f"cannot be written ({error.strerror})",
+            "make the folder writable again and go on with --resume, the last checkpoint is intact",
+        ) from error
 
 
 def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: str, resumed: bool, locked: bool) -> Path:
@@ -161,7 +183,10 @@ def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: st
     if not locked:
         # the first process alone holds the lock, and its events alone are written
         events.emit("warning", "prepare", message=NO_LOCKS)
-    model = _Run(context, cohorts).train()
+    model = context.folder / MODEL_NAME
+    # the model comes last: a run that has it was only kept from saying so
+    if not model.is_file():
+        model = _Run(context, cohorts).train()
     events.emit("run_finished", "segmentation", model=model.name, seconds=round(time.monotonic() - started, 1))
     return model
 
@@ -183,6 +208,7 @@ def _begin(
         try:
             if resumed:
                 lock.acquire()
+                drop_unfinished(folder)
                 # a stop that was asked of the process before this one; not before the lock says that it is gone
                 (folder / STOP_NAME).unlink(missing_ok=True)
                 started = configuration
@@ -217,8 +243,7 @@ class _Run:
             synthesis = self._synthesis(source, target)
             source = self._translated(synthesis, source)
         validate = self._validation(stores)
-        stage = segmentation_stage(self.context, source, target, validate)
-        run_stage(stage, self.context)
+        stage = run_stage(lambda: segmentation_stage(self.context, source, target, validate), self.context)
         self.context.fabric.barrier()
         if self.context.fabric.is_global_zero:
             networks = stage.selected()
@@ -271,8 +296,7 @@ class _Run:
             synthesis = borrow_synthesis(configuration.synthesis.model, modalities)
             synthesis.network.to(fabric.device)
         else:
-            stage = translator_stage(self.context, source, target)
-            run_stage(stage, self.context)
+            stage = run_stage(lambda: translator_stage(self.context, source, target), self.context)
             synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
         if fabric.is_global_zero:
             panel = translation_panel(synthesis.network, synthesis.labels, source, target, fabric)
@@ -354,6 +378,7 @@ class _Run:
             "preset": configuration.preset,
             "seed": configuration.training.seed,
             **selection,
+            **self.context.adjustments().card(),
             "source_cases": len(set(source.cases)),
             "source_slices": len(source),
             "target_cases": len(set(target.cases)),

@@ -69,6 +69,7 @@ class SegmentationStage(Stage):
     ) -> None:
         settings, seed = context.configuration.segmentation, context.configuration.training.seed
         self.settings, self.fabric, self.iterations = settings, context.fabric, settings.iterations
+        self.batch_size = settings.batch_size
         self.source, self.target = source, target
         self.colors = [label.color for label in context.configuration.labels]
         self.validator = validate
@@ -79,11 +80,9 @@ class SegmentationStage(Stage):
         # convolutions of the segmenter are memory-bound: channels last is faster on processors and on GPUs
         segmenter = self.trained(networks.segmenter.to(memory_format=torch.channels_last))
         self.networks = networks
-        self.segmenter, self.segmenter_optimizer = self.fabric.setup(
-            segmenter, segmenter_optimizer(segmenter, settings)
-        )
-        self.feature_discriminator, self.feature_optimizer = self._discriminator(networks.feature_discriminator)
-        self.output_discriminator, self.output_optimizer = self._discriminator(networks.output_discriminator)
+        self.segmenter, self.segmenter_optimizer = context.setup(segmenter, segmenter_optimizer(segmenter, settings))
+        self.feature_discriminator, self.feature_optimizer = self._adversary(networks.feature_discriminator, context)
+        self.output_discriminator, self.output_optimizer = self._adversary(networks.output_discriminator, context)
         self.source_batches, self.target_batches = (
             DomainBatches(store, settings.batch_size, settings.augmentation, (seed, 2, domain), self.fabric)
             for domain, store in enumerate((source, target))
@@ -100,13 +99,15 @@ class SegmentationStage(Stage):
         """What the optimiser of the segmenter trains: the segmenter alone, but for comparators that add to it."""
         return segmenter
 
-    def _discriminator(self, network: nn.Module | None) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
+    def _adversary(
+        self, network: nn.Module | None, context: RunContext
+    ) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
         if network is None:
             return None, None
         optimizer = torch.optim.Adam(
             network.parameters(), self.settings.discriminator_learning_rate, self.settings.discriminator_betas
         )
-        return self.fabric.setup(network, optimizer)
+        return context.setup(network, optimizer)
 
     @property
     def adversarial(self) -> bool:

@@ -30,9 +30,8 @@ class SynthesisStage(TranslatorStage):
         discriminator = ImageDiscriminator(settings.discriminator_width)
         options = {"lr": settings.learning_rate, "betas": settings.betas, "weight_decay": settings.weight_decay}
         optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
-        super().__init__(context, source, target, network, discriminator, *optimizers)
-        self.network.mark_forward_method("encode")
-        self.network.mark_forward_method("decode")
+        methods = ("encode", "decode")
+        super().__init__(context, source, target, network, discriminator, *optimizers, methods=methods)
         self.pool = ImagePool(settings.image_pool, seed)
         # outputs of the other kind have no labels to be near to
         self.symptoms = translation_symptoms() if settings.adversarial == "least_squares" else ()

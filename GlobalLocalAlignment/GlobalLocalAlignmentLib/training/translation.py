@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class TranslatorStage(Stage):
         discriminator: its adversary.
         network_optimizer, discriminator_optimizer: of their weights.
         average_decay: of the weight average; the configured one where it is None.
+        methods: of the network that are called beside ``forward``.
     """
 
     name = "synthesis"
@@ -48,11 +50,13 @@ class TranslatorStage(Stage):
         network_optimizer: torch.optim.Optimizer,
         discriminator_optimizer: torch.optim.Optimizer,
         average_decay: float | None = None,
+        methods: Sequence[str] = (),
     ) -> None:
         settings, seed = context.configuration.synthesis, context.configuration.training.seed
         self.settings, self.fabric, self.iterations = settings, context.fabric, settings.iterations
-        self.network, self.network_optimizer = self.fabric.setup(network, network_optimizer)
-        self.discriminator, self.discriminator_optimizer = self.fabric.setup(discriminator, discriminator_optimizer)
+        self.batch_size = settings.batch_size
+        self.network, self.network_optimizer = context.setup(network, network_optimizer, methods)
+        self.discriminator, self.discriminator_optimizer = context.setup(discriminator, discriminator_optimizer)
         decay = settings.average_decay if average_decay is None else average_decay
         self.average = WeightAverage(self.network.module, decay)
         self.batches = [

@@ -32,7 +32,12 @@ def registerSampleData():
     import SampleData
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="HostSample", sampleName="Ramp", uris="https://example.org/ramp.nrrd", fileNames="ramp.nrrd"
+        category="HostSample",
+        sampleName="Ramp",
+        uris="https://example.org/ramp.nrrd",
+        fileNames="ramp.nrrd",
+        nodeNames="Ramp",
+        checksums="SHA256:" + 64 * "0",
     )
 
 
