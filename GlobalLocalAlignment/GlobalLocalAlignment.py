@@ -41,6 +41,7 @@ from slicer.util import VTKObservationMixin
 MODEL_SUFFIX = ".safetensors"
 MODEL_SETTING = "GlobalLocalAlignment/Models"
 DEVICE_SETTING = "GlobalLocalAlignment/Device"
+SURFACES_SETTING = "GlobalLocalAlignment/Surfaces"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 PROGRESS_STEPS = 1000
@@ -79,6 +80,7 @@ class GlobalLocalAlignmentParameterNode:
     featureMask: bool = True
     synthesized: bool = False
     probabilities: bool = False
+    surfaces: bool = True
     precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
     batchSize: Annotated[int, WithinRange(1, 256)] = 16
     largestComponent: bool = False
@@ -135,6 +137,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.modelPathEdit.connect("validInputChanged(bool)", self.onModelChanged)
         self.takeDrops(uiWidget)
         self.ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
+        self.ui.surfacesCheckBox.connect("clicked(bool)", self.onSurfacesClicked)
         self.ui.volumesSelector.connect("checkedNodesChanged()", self.updateApply)
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
@@ -237,6 +240,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         slicer.app.settings().setValue(DEVICE_SETTING, device)
         self._deviceFinder.find(self.onDevicesFound)
 
+    def onSurfacesClicked(self, wanted: bool) -> None:
+        slicer.app.settings().setValue(SURFACES_SETTING, wanted)
+        if not wanted:
+            self.logic.surfaces.stop()
+
     def onDevicesFound(self, devices: Devices) -> None:
         self._devices = devices
         self.ui.deviceHintLabel.text = describeDevice(self.ui.deviceComboBox.currentText, devices, PREDICTION_BYTES)
@@ -315,6 +323,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             parameters.batchSize,
             self.ui.deviceComboBox.currentText,
             parameters.precision,
+            parameters.surfaces,
         )
 
     def onApply(self) -> None:
@@ -336,6 +345,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 self.onProgress,
                 self.ui.logText.appendPlainText,
                 self.onFinished,
+                self.onSurfaces,
             )
             self.ui.modelPathEdit.addCurrentPathToHistory()
             self.ui.applyButton.text = _("Cancel")
@@ -366,6 +376,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode.shownVolume = volume
         self.updateResults()
         self.showVolume()
+
+    def onSurfaces(self, messages: list[str]) -> None:
+        """The segmentations are there already; ``messages`` say what is missing in 3D."""
+        if messages:
+            self.ui.statusLabel.text = "\n".join([self.ui.statusLabel.text, *messages])
 
     def showIdle(self, text: str) -> None:
         """The panel as it is while nothing runs."""
@@ -461,7 +476,13 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
         self.comparer = SceneComparer()
 
     def getParameterNode(self):
-        return GlobalLocalAlignmentParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        # one that is there already is emptied when the scene is closed
+        isNew = not node.GetParameterCount()
+        parameters = GlobalLocalAlignmentParameterNode(node)
+        if isNew:
+            parameters.surfaces = slicer.util.settingsValue(SURFACES_SETTING, True, converter=slicer.util.toBool)
+        return parameters
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):

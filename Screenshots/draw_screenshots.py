@@ -76,12 +76,7 @@ def _segmenting(host: Host, demo: Path, output: Path) -> None:
     panel._parameterNode.synthesized = True
     panel._parameterNode.maskOpacity = MASK_OPACITY
     panel.ui.applyButton.click()
-    host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    from GlobalLocalAlignmentSlicerLib import results
-
-    segmentation = results.findResult(node, results.SEGMENTATION)
-    segmentation.CreateClosedSurfaceRepresentation()
-    host.process_events()
+    host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
     host.grab(panel.parent, output / "segmenting.png", PANEL_WIDTH)
     host.views.fit()
     host.four_up(output / "views.png")

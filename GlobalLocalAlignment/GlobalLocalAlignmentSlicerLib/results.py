@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from .colortables import perceptualColors, structureColors
 from .modelcard import ModelCard
+from .segmentsurfaces import removeSurfaces
 from .terms import foundTerm
 from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
@@ -85,7 +86,7 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
             their voxels, their grid and their place.
 
     Returns:
-        the segmentation node.
+        the segmentation node, without surfaces.
 
     Raises:
         VolumeFileError: ``whyNotInto`` has a reason.
@@ -99,8 +100,7 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
     node.CreateDefaultDisplayNodes()
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
     segmentation = node.GetSegmentation()
-    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-    hadSurfaces = segmentation.ContainsRepresentation(surface)
+    removeSurfaces(node)
     for segmentId in list(segmentation.GetSegmentIDs()):
         if _tag(segmentation.GetSegment(segmentId)):
             segmentation.RemoveSegment(segmentId)
@@ -112,9 +112,6 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
         node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
         node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     _fill(node, _gridIn(node, volumeNode), _inOrder(labels, card), _addSegments(segmentation, card))
-    if hadSurfaces:
-        # new voxels take all surfaces away, those of the user's own segments too
-        node.CreateClosedSurfaceRepresentation()
     return node
 
 
