@@ -1,4 +1,4 @@
-"""Pictures of both panels, the views, both together, and the curves, from the demo: make screenshots.
+"""Pictures of both panels, the views, a comparison with ground truth, and the curves, from the demo: make screenshots.
 
     python Screenshots/draw_screenshots.py --demo demo [--output Screenshots]
 
@@ -27,7 +27,9 @@ PATIENCE = 10 * 60 * 1000
 PANEL_WIDTH = 480
 MASK_OPACITY = 0.35
 CURVES_SIZE = (640, 360)
-TABLE_SIZE = (1100, 190)
+TABLE_COLUMNS = 8
+BELOW_HEAD = 24
+"""Height of the head of a table in pixels."""
 SHOWN_CASE = "case_01"
 
 
@@ -74,12 +76,7 @@ def _segmenting(host: Host, demo: Path, output: Path) -> None:
     panel._parameterNode.synthesized = True
     panel._parameterNode.maskOpacity = MASK_OPACITY
     panel.ui.applyButton.click()
-    host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    from GlobalLocalAlignmentSlicerLib import results
-
-    segmentation = results.findResult(node, results.SEGMENTATION)
-    segmentation.CreateClosedSurfaceRepresentation()
-    host.process_events()
+    host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
     host.grab(panel.parent, output / "segmenting.png", PANEL_WIDTH)
     host.views.fit()
     host.four_up(output / "views.png")
@@ -125,14 +122,18 @@ def _comparing(host: Host, demo: Path, output: Path) -> None:
 
 
 def _table(host: Host, path: Path, node: Any) -> None:
-    """The columns of a table that have numbers or names, as wide as they are."""
+    """The first columns of a table, as wide as they are."""
     import slicer
 
     view = slicer.qMRMLTableView()
     view.setMRMLScene(slicer.mrmlScene)
     view.setMRMLTableNode(node)
+    for column in range(TABLE_COLUMNS, node.GetNumberOfColumns()):
+        view.setColumnHidden(column, True)
     view.resizeColumnsToContents()
-    view.resize(*TABLE_SIZE)
+    lines = 2 * view.frameWidth
+    width, height = view.horizontalHeader().length(), view.verticalHeader().length()
+    view.resize(width + view.verticalHeader().sizeHint.width() + lines, height + BELOW_HEAD + lines)
     view.show()
     host.process_events()
     if not view.grab().save(str(path)):
