@@ -1,25 +1,5 @@
 """What a run says about itself: ``events.jsonl``, ``metrics.csv``, ``log.txt`` and whoever listens.
 
-run_started       version, preset, device, precision, threads, resumed
-stage_started     of
-progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
-case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
-                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
-row               name, iteration, of: which training of an ablation comes now
-estimate          device, precision, seconds (of all iterations), memory_bytes (peak on the device), device_memory_bytes
-                  (all that the device or the machine has), kinds {name: {title, iterations, rate, seconds}}
-validation        iteration, values {structure: Dice}, mean
-preview           iteration, file
-checkpoint        iteration, file
-displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
-result            name (of a case of a batch, as its list has it), state, seconds, message, iteration, of
-warning           message
-stage_finished    seconds
-run_finished      model, seconds
-stopped           iteration
-failed            message, problem (what is wrong, where it can be said without the name of a file)
-================  ==================================================================================
-=======
 Schema 1, one JSON object a line, with the fields of ``COMMON_FIELDS`` and those that ``EVENTS`` names. Later versions
 may add events and fields to this schema.
 """
