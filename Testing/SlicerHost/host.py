@@ -154,9 +154,11 @@ class Host:
     def grab(self, widget: QtWidgets.QWidget, path: Path, width: int = 0) -> None:
         """Write a picture of a widget; a panel of another width than the one it likes, if width is given."""
         widget.ensurePolished()
-        widget.resize(width or widget.sizeHint.width(), widget.sizeHint.height())
-        widget.show()
-        self.process_events()
+        # twice: a panel that is shown for the first time, or has a new picture in it, knows its height only afterwards
+        for _ in range(2):
+            widget.resize(width or widget.sizeHint.width(), widget.sizeHint.height())
+            widget.show()
+            self.process_events()
         if not widget.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
 
