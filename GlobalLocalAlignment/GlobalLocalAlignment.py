@@ -10,6 +10,7 @@ import ctk
 import slicer
 import vtk
 from GlobalLocalAlignmentSlicerLib import results, sliceviews
+from GlobalLocalAlignmentSlicerLib.batchsection import BatchSection
 from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.comparesection import CompareSection
 from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
@@ -40,6 +41,7 @@ from slicer.util import VTKObservationMixin
 MODEL_SUFFIX = ".safetensors"
 MODEL_SETTING = "GlobalLocalAlignment/Models"
 DEVICE_SETTING = "GlobalLocalAlignment/Device"
+SURFACES_SETTING = "GlobalLocalAlignment/Surfaces"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "32", "bf16")
 PROGRESS_STEPS = 1000
@@ -78,6 +80,7 @@ class GlobalLocalAlignmentParameterNode:
     featureMask: bool = True
     synthesized: bool = False
     probabilities: bool = False
+    surfaces: bool = True
     precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
     batchSize: Annotated[int, WithinRange(1, 256)] = 16
     largestComponent: bool = False
@@ -102,6 +105,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._devices: Devices | None = None
         self._shown: tuple = (None, True, 0.0)
         self._exporting: Steps | None = None
+        self._batch: BatchSection | None = None
         self.compareSection: CompareSection | None = None
 
     def setup(self) -> None:
@@ -123,6 +127,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.modelPathEdit.settingKey = MODEL_SETTING
         self.ui.deviceComboBox.currentText = slicer.app.settings().value(DEVICE_SETTING, "auto")
 
+        self.addBatch(uiWidget)
+
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.ui.compareButton.connect("clicked(bool)", self.onCompare)
         self.ui.exportButton.connect("clicked(bool)", self.onExport)
@@ -131,6 +137,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.modelPathEdit.connect("validInputChanged(bool)", self.onModelChanged)
         self.takeDrops(uiWidget)
         self.ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
+        self.ui.surfacesCheckBox.connect("clicked(bool)", self.onSurfacesClicked)
         self.ui.volumesSelector.connect("checkedNodesChanged()", self.updateApply)
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
@@ -141,6 +148,19 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.initializeParameterNode()
         self.onModelChanged()
         self._deviceFinder.find(self.onDevicesFound)
+
+    def addBatch(self, uiWidget) -> None:
+        """The part for many volumes on disk, above the log."""
+        widget = slicer.util.loadUI(self.resourcePath("UI/Batch.ui"))
+        uiWidget.layout().insertWidget(uiWidget.layout().indexOf(self.ui.logButton), widget)
+        self._batch = BatchSection(
+            slicer.util.childWidgetVariables(widget),
+            lambda: self._cardProblem,
+            self.options,
+            self.logic.dependencies,
+            self.ui.logText.appendPlainText,
+            self.showResultsOf,
+        )
 
     def takeDrops(self, uiWidget) -> None:
         """A model can be dropped anywhere on the panel; other files there are for Slicer, but not on the path."""
@@ -158,6 +178,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._drops = []
         self._deviceFinder.close()
         self._stopExport()
+        if self._batch is not None:
+            self._batch.close()
         if self.logic is not None:
             self.logic.close()
         self.setParameterNode(None)
@@ -177,6 +199,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def onSceneStartClose(self, caller, event) -> None:
         self._stopExport()
+        self._batch.stopLoading()
         self.logic.close()
         self.setParameterNode(None)
         self.compareSection.close()
@@ -217,6 +240,11 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         slicer.app.settings().setValue(DEVICE_SETTING, device)
         self._deviceFinder.find(self.onDevicesFound)
 
+    def onSurfacesClicked(self, wanted: bool) -> None:
+        slicer.app.settings().setValue(SURFACES_SETTING, wanted)
+        if not wanted:
+            self.logic.surfaces.stop()
+
     def onDevicesFound(self, devices: Devices) -> None:
         self._devices = devices
         self.ui.deviceHintLabel.text = describeDevice(self.ui.deviceComboBox.currentText, devices, PREDICTION_BYTES)
@@ -243,6 +271,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 self._cardProblem = str(error)
         self.ui.cardLabel.text = describeCard(self._card) if self._card else html.escape(self._cardProblem)
         self.updateApply()
+        self._batch.update()
 
     def volumes(self) -> list:
         """Checked volumes that are images, which results of this module are not."""
@@ -294,6 +323,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             parameters.batchSize,
             self.ui.deviceComboBox.currentText,
             parameters.precision,
+            parameters.surfaces,
         )
 
     def onApply(self) -> None:
@@ -315,6 +345,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
                 self.onProgress,
                 self.ui.logText.appendPlainText,
                 self.onFinished,
+                self.onSurfaces,
             )
             self.ui.modelPathEdit.addCurrentPathToHistory()
             self.ui.applyButton.text = _("Cancel")
@@ -333,15 +364,23 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         """``done`` are the volumes that have new results."""
         text = _("{count} segmented.").format(count=len(done)) if done else ""
         self.showIdle("\n".join(filter(None, [text, *messages])))
-        if not done:
-            return
+        if done:
+            self.showResultsOf(done[0])
+
+    def showResultsOf(self, volume) -> None:
+        """Show a volume that has new results."""
         if self._parameterNode is None:
             # another module is open: its views are left alone
-            self.logic.getParameterNode().shownVolume = done[0]
+            self.logic.getParameterNode().shownVolume = volume
             return
-        self._parameterNode.shownVolume = done[0]
+        self._parameterNode.shownVolume = volume
         self.updateResults()
         self.showVolume()
+
+    def onSurfaces(self, messages: list[str]) -> None:
+        """The segmentations are there already; ``messages`` say what is missing in 3D."""
+        if messages:
+            self.ui.statusLabel.text = "\n".join([self.ui.statusLabel.text, *messages])
 
     def showIdle(self, text: str) -> None:
         """The panel as it is while nothing runs."""
@@ -437,7 +476,13 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
         self.comparer = SceneComparer()
 
     def getParameterNode(self):
-        return GlobalLocalAlignmentParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        # one that is there already is emptied when the scene is closed
+        isNew = not node.GetParameterCount()
+        parameters = GlobalLocalAlignmentParameterNode(node)
+        if isNew:
+            parameters.surfaces = slicer.util.settingsValue(SURFACES_SETTING, True, converter=slicer.util.toBool)
+        return parameters
 
 
 class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):

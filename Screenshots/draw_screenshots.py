@@ -129,7 +129,6 @@ def _training(pictures: Pictures, run: Path) -> None:
 def _segmenting(pictures: Pictures, run: Path) -> None:
     """All test phantoms are segmented: the panel, and the four views with mask and segmentation of one."""
     import slicer
-    from GlobalLocalAlignmentSlicerLib import results
 
     host = pictures.host
     panel = host.open_module(SEGMENTING)
@@ -139,10 +138,8 @@ def _segmenting(pictures: Pictures, run: Path) -> None:
     panel._parameterNode.synthesized = True
     panel._parameterNode.maskOpacity = MASK_OPACITY
     panel.ui.applyButton.click()
-    host.wait_until(lambda: not panel.logic.running, PATIENCE)
-    volume = slicer.util.getNode(SHOWN_CASE)
-    panel._parameterNode.shownVolume = volume
-    results.findResult(volume, results.SEGMENTATION).CreateClosedSurfaceRepresentation()
+    host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
+    panel._parameterNode.shownVolume = slicer.util.getNode(SHOWN_CASE)
     host.process_events()
     pictures.panel("segmenting", panel)
     host.views.fit()

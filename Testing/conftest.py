@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from GlobalLocalAlignmentLib.config import configuration
+from GlobalLocalAlignmentLib.bundle import DomainCard, make_card, save_bundle
+from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
 from GlobalLocalAlignmentLib.training.run import train
+from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
 from hypothesis import settings as hypothesis_settings
 from tinyrun import TINY, settings_of, write_cohorts
 
@@ -60,6 +62,20 @@ def tiny_run(tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> P
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(run, configuration(tiny_settings))
     return run
+
+
+@pytest.fixture(scope="session")
+def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model from MR to CT whose networks learnt nothing, with names, colours and terms of the abdomen."""
+    labels = {"labels": load_preset("abdomen")["labels"]}
+    settings = configuration(merge(merge(load_preset("phantom"), TINY), labels))
+    torch.manual_seed(0)
+    networks = SegmentationNetworks(settings).eval()
+    domains = [DomainCard(modality=name, intensity=settings.intensity_by_modality[name]) for name in ("MR", "CT")]
+    parts = {"segmenter": networks.segmenter, "feature_discriminator": networks.feature_discriminator}
+    path = tmp_path_factory.mktemp("untrained") / "model.safetensors"
+    save_bundle(path, make_card(settings, *domains, None, {}), parts)
+    return path
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Prediction and synthesis for many files: one failure does not end the rest, nothing is left half-written."""
+"""Prediction and synthesis for a few files at once, and what a batch of many shares with it.
+
+One failure does not end the rest, nothing is left half-written.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,21 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .bundle import ModelCard
 from .cases import find_volumes, stem
 from .errors import ErrorCollector, InputError
 from .machinefaults import Refusal, explained
 from .prediction import Outputs, Prediction, Predictor
 from .preprocessing import is_eight_bit_export
-from .segmentationfile import SEGMENTATION_SUFFIX, write_segmentation
+from .segmentationformats import NIFTI, suffix_of, volume_suffix_of, write_in_format
 from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
-SUFFIX = ".nii.gz"
+STAGE = "prediction"
 REMEDIES = {Refusal.MEMORY: "lower --batch-size, free memory or choose --device cpu"}
 """Of what concerns one volume: the next one may be smaller. A GPU that is gone ends the batch."""
+
+OnSlices = Callable[[int, int], None]
 
 
 def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str, Path]:
@@ -37,19 +43,14 @@ def choose_cases(inputs: Sequence[Path], cases: Sequence[str] = ()) -> dict[str,
     return chosen
 
 
-def result_path(output: Path, image: Path, kind: str, suffix: str = SUFFIX) -> Path:
+def result_path(output: Path, image: Path, kind: str) -> Path:
     """``x.nii.gz`` or a series in the folder ``x`` -> ``x_KIND.nii.gz`` in the output folder."""
-    return output / f"{stem(image)}_{kind}{suffix}"
+    return output / f"{stem(image)}_{kind}.{NIFTI}"
 
 
 def predict_files(
-    predictor: Predictor,
-    cases: dict[str, Path],
-    output: Path,
-    outputs: Outputs,
-    events: EventLog,
-    seg_nrrd: bool = False,
-) -> dict[str, Prediction]:
+    predictor: Predictor, cases: dict[str, Path], output: Path, outputs: Outputs, events: EventLog
+) -> dict[str, float]:
     """Segment each case and write its volumes as NIfTI into the output folder, named after the image.
 
     Args:
@@ -58,29 +59,26 @@ def predict_files(
         output: folder for the volumes.
         outputs: what is wanted besides the label maps.
         events: gets progress and what went wrong.
-        seg_nrrd: write the label maps as ``.seg.nrrd``, with name, colour and term of each structure.
 
     Returns:
-        timing of each case that went well (volumes are dropped once written, so memory does not grow).
+        seconds in the networks for each case that went well.
 
     Raises:
         InputError: after the rest was done, everything that was wrong with single cases.
     """
+    seconds: dict[str, float] = {}
 
-    def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
-        _warn_of_other_kind(predictor, cases[name], volume, events)
+    def work(name: str, report: OnSlices) -> None:
+        volume = read_volume(cases[name])
+        doubt = other_kind(predictor, volume)
+        if doubt:
+            events.emit("warning", STAGE, message=f"{cases[name].name}: {doubt}")
         prediction = predictor.predict(volume, outputs, report)
-        for kind, result in _extra_volumes(predictor, prediction):
-            write_volume(result, result_path(output, cases[name], kind))
-        # the label map last: where it is there, the case is whole
-        path = result_path(output, cases[name], "segmentation", SEGMENTATION_SUFFIX if seg_nrrd else SUFFIX)
-        if seg_nrrd:
-            write_segmentation(prediction.labelmap, predictor.bundle.card.labels, path)
-        else:
-            write_volume(prediction.labelmap, path)
-        return prediction.network_seconds
+        write_prediction(predictor.bundle.card, prediction, output, stem(cases[name]))
+        seconds[name] = prediction.network_seconds
 
-    return _for_each(cases, output, "prediction", work, events)
+    _for_each(cases, output, work, events)
+    return seconds
 
 
 def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path, to: str, events: EventLog) -> None:
@@ -90,28 +88,101 @@ def synthesize_files(predictor: Predictor, cases: dict[str, Path], output: Path,
         InputError: after the rest was done, everything that was wrong with single cases.
     """
 
-    def work(name: str, volume: Volume, report: Callable[[int, int], None]) -> float:
-        write_volume(predictor.synthesize(volume, to, report), result_path(output, cases[name], f"{to}_style"))
-        return 0.0
+    def work(name: str, report: OnSlices) -> None:
+        result = predictor.synthesize(read_volume(cases[name]), to, report)
+        write_volume(result, result_path(output, cases[name], f"{to}_style"))
 
-    _for_each(cases, output, "prediction", work, events)
+    _for_each(cases, output, work, events)
 
 
-def _warn_of_other_kind(predictor: Predictor, path: Path, volume: Volume, events: EventLog) -> None:
-    """Say that a volume has the window of an 8-bit export and the training volumes did not, or the other way round."""
+class BatchProgress:
+    """Says how far a batch has come, in cases and shares of them, with its rate and the time left.
+
+    Args:
+        events: get ``progress``.
+        count: number of cases.
+    """
+
+    def __init__(self, events: EventLog, count: int) -> None:
+        self.events, self.count, self.started = events, count, time.monotonic()
+
+    def of_case(self, position: int) -> OnSlices:
+        """Function that tells of the slices of a case: their number so far and in all."""
+
+        def report(done: int, of: int) -> None:
+            share = position + done / of
+            rate = share / max(self.seconds, 1e-9)
+            self.events.emit(
+                "progress",
+                STAGE,
+                iteration=round(share, 3),
+                of=self.count,
+                rate=round(rate, 4),
+                seconds_left=round((self.count - share) / rate, 1),
+                values={},
+            )
+
+        return report
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
+
+
+def make_folder(output: Path) -> None:
+    """Make the output folder.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(output, f"cannot be made ({error.strerror})", "choose another --output") from error
+
+
+def write_prediction(
+    card: ModelCard, prediction: Prediction, output: Path, name: str, kind: str = NIFTI, slices: Sequence[Path] = ()
+) -> list[str]:
+    """Write all volumes of a prediction, the segmentation last: where it is there, the case is whole.
+
+    Args:
+        card: of the model.
+        prediction: what it gave.
+        output: folder for the files.
+        name: they begin with, below the folder.
+        kind: format of the segmentation.
+        slices: files of the DICOM series that was segmented.
+
+    Returns:
+        the files, below the folder.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    names = []
+    for result, volume in _extra_volumes(card, prediction):
+        names.append(f"{name}_{result}{volume_suffix_of(kind)}")
+        write_volume(volume, output / names[-1])
+    names.append(f"{name}_segmentation{suffix_of(kind)}")
+    write_in_format(prediction.labelmap, card.labels, output / names[-1], kind, slices)
+    return names
+
+
+def other_kind(predictor: Predictor, volume: Volume) -> str:
+    """What is said of a volume that has the window of an 8-bit export and the training volumes did not, or the other
+    way round; empty where it is of their kind."""
     target, eight_bit = predictor.bundle.card.target, is_eight_bit_export(volume.array)
-    if target.intensity.rule == "window" and eight_bit != target.eight_bit:
-        kinds = ("values in the units of the scanner", "values that an export reduced to 8 bits")
-        this, trained = kinds if target.eight_bit else reversed(kinds)
-        events.emit(
-            "warning",
-            "prediction",
-            message=f"{path.name}: holds {this}, the model was trained on {trained}; look at the result with care",
-        )
+    if target.intensity.rule != "window" or eight_bit == target.eight_bit:
+        return ""
+    kinds = ("values in the units of the scanner", "values that an export reduced to 8 bits")
+    this, trained = kinds if target.eight_bit else reversed(kinds)
+    return f"holds {this}, the model was trained on {trained}; look at the result with care"
 
 
-def _extra_volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[str, Volume]]:
-    names = {0: "background", **predictor.bundle.card.names}
+def _extra_volumes(card: ModelCard, prediction: Prediction) -> list[tuple[str, Volume]]:
+    names = {0: "background", **card.names}
     volumes = [
         (f"probability_{_file_word(names[value])}", volume) for value, volume in prediction.probabilities.items()
     ]
@@ -122,42 +193,18 @@ def _extra_volumes(predictor: Predictor, prediction: Prediction) -> list[tuple[s
     return volumes
 
 
-def _for_each(
-    cases: dict[str, Path],
-    output: Path,
-    stage: str,
-    work: Callable[[str, Volume, Callable[[int, int], None]], float],
-    events: EventLog,
-) -> dict[str, float]:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(output, f"cannot be made ({error.strerror})", "choose another --output") from error
-    collector, seconds, started = ErrorCollector(), {}, time.monotonic()
-    events.emit("stage_started", stage, of=len(cases))
+def _for_each(cases: dict[str, Path], output: Path, work: Callable[[str, OnSlices], None], events: EventLog) -> None:
+    make_folder(output)
+    collector, progress = ErrorCollector(), BatchProgress(events, len(cases))
+    events.emit("stage_started", STAGE, of=len(cases))
     for index, (name, path) in enumerate(cases.items()):
         before = len(collector.errors)
-
-        def report(done: int, of: int, position: int = index) -> None:
-            share = position + done / of
-            rate = share / max(time.monotonic() - started, 1e-9)
-            events.emit(
-                "progress",
-                stage,
-                iteration=round(share, 3),
-                of=len(cases),
-                rate=round(rate, 4),
-                seconds_left=round((len(cases) - share) / rate, 1),
-                values={},
-            )
-
         with collector, explained(path, REMEDIES):
-            seconds[name] = work(name, read_volume(path), report)
+            work(name, progress.of_case(index))
         for error in collector.errors[before:]:
-            events.emit("failed", stage, message=str(error))
-    events.emit("stage_finished", stage, seconds=round(time.monotonic() - started, 1))
+            events.emit("failed", STAGE, message=str(error))
+    events.emit("stage_finished", STAGE, seconds=round(progress.seconds, 1))
     collector.raise_all()
-    return seconds
 
 
 def _file_word(name: str) -> str:

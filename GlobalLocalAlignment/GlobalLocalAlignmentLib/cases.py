@@ -42,7 +42,7 @@ def find_volumes(inputs: Sequence[Path], role: Role) -> dict[str, Path]:
                     "rename one or name the files one by one",
                 )
             found[name] = entry
-    return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
+    return dict(sorted(found.items(), key=lambda item: natural_order(item[0])))
 
 
 def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str, tuple[Path, Path]]:
@@ -87,25 +87,28 @@ def _chosen(path: Path, role: Role) -> list[Path]:
         raise InputError(path, "does not exist", "check the path")
     if path.is_file() or _is_series(path):
         return [path]
-    volumes = [entry for entry in _visible(path) if _is_volume(entry) or _is_series(entry)]
+    volumes = [entry for entry in visible(path) if is_volume(entry) or _is_series(entry)]
     volumes = [entry for entry in volumes if not EXTRA_NAMES.fullmatch(stem(entry))]
-    labels = [entry for entry in volumes if _named_as_label(entry)]
+    labels = [entry for entry in volumes if named_as_label(entry)]
     if role == "image":
         images = [entry for entry in volumes if entry not in labels]
         return images or volumes
     return labels or volumes
 
 
-def _named_as_label(path: Path) -> bool:
+def named_as_label(path: Path) -> bool:
+    """Whether a name begins or ends with a word for labels."""
     parts = re.split(r"[_\-. ]+", stem(path).lower())
     return len(parts) > 1 and (parts[0] in LABEL_WORDS or parts[-1] in LABEL_WORDS)
 
 
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder that are not hidden, sorted."""
     return [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
 
 
-def _is_volume(path: Path) -> bool:
+def is_volume(path: Path) -> bool:
+    """Whether a path is a file with the suffix of a volume."""
     return path.is_file() and path.name.lower().endswith(VOLUME_SUFFIXES)
 
 
@@ -113,8 +116,8 @@ def _is_series(path: Path) -> bool:
     """A folder with a DICOM file and without volume files; a text or a DICOMDIR beside them does not count."""
     if not path.is_dir():
         return False
-    files = [entry for entry in _visible(path) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
-    return not any(map(_is_volume, files)) and any(map(is_dicom_file, files))
+    files = [entry for entry in visible(path) if entry.is_file() and entry.name.upper() != "DICOMDIR"]
+    return not any(map(is_volume, files)) and any(map(is_dicom_file, files))
 
 
 def stem(path: Path) -> str:
@@ -126,5 +129,6 @@ def stem(path: Path) -> str:
     return path.stem if path.suffix.lower() in DICOM_SUFFIXES else path.name
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Key to sort names by: case 9 before case 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -75,7 +75,7 @@ def run(arguments: list[str]) -> int:
         _say(f"error: {' '.join(error.format_message().split()).rstrip('.')}; see {words} --help", "red")
         return ExitCode.INPUT_ERROR
     except StopRequested:
-        again = "the same command" if _command(arguments) in ("demo", "ablate", "sweep") else "--resume"
+        again = "the same command" if _command(arguments) in ("demo", "ablate", "sweep", "predict") else "--resume"
         _say(f"stopped; go on with {again}")
         return ExitCode.STOPPED
     except Exception as error:

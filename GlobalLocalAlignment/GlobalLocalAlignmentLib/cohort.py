@@ -73,6 +73,7 @@ class Cohort:
         intensity: the rule for that modality.
         values: label values that occur, after mapping, background left out.
         eight_bit: whether most volumes are 8-bit exports.
+        structures: what the first segmentation of Slicer's that has a value calls it, by value.
     """
 
     cases: list[Case]
@@ -80,6 +81,7 @@ class Cohort:
     intensity: Intensity
     values: set[int] = field(default_factory=set)
     eight_bit: bool = False
+    structures: dict[int, Structure] = field(default_factory=dict)
 
 
 def select_cases(domain: Domain, role: str, labelled: bool) -> list[Case]:
@@ -166,7 +168,9 @@ def check_cohort(
     modality = votes.most_common(1)[0][0] if domain.modality == "automatic" else domain.modality
     rule = _rule(domain, modality, role, intensities)
     exports = sum(finding.eight_bit for finding in findings)
-    return Cohort(cases, modality, rule, values, eight_bit=exports > len(cases) / 2)
+    # in reverse, so that of several names the first one stays
+    structures = {one.value: one for finding in reversed(findings) for one in finding.structures}
+    return Cohort(cases, modality, rule, values, exports > len(cases) / 2, structures)
 
 
 def _check_case(

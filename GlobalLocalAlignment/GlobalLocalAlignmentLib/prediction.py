@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from .bundle import Bundle, DomainCard
+from .bundle import Bundle, DomainCard, ModelCard
 from .errors import InputError
 from .preprocessing import IntensityLimits, intensity_limits
 from .slicegrid import SliceGrid
@@ -55,6 +55,27 @@ class Prediction:
     network_seconds: float = 0.0
 
 
+def check_outputs(card: ModelCard, outputs: Outputs) -> None:
+    """Refuse what a model cannot give.
+
+    Raises:
+        InputError: a style-transferred volume is wanted of a model without a synthesis network, or a feature mask of
+            one without D1.
+    """
+    if outputs.feature_mask and "feature_discriminator" not in card.networks:
+        raise InputError(
+            "model",
+            "has no local feature mask, it was trained without D1",
+            "leave out the feature mask or use another model",
+        )
+    if outputs.synthesized and ("synthesis" not in card.networks or card.synthesis_domains is None):
+        raise InputError(
+            "model",
+            "holds no synthesis network, it was trained without style transfer",
+            "leave out the style-transferred volume or use another model",
+        )
+
+
 class Predictor:
     """Applies a bundle to volumes.
 
@@ -90,16 +111,10 @@ class Predictor:
             on_slices: called with the number of slices done and their number.
 
         Raises:
-            InputError: a style-transferred volume is wanted of a model without a synthesis network, or a feature mask
-                of one without D1.
+            InputError: see ``check_outputs``.
         """
-        if outputs.feature_mask and self.bundle.feature_discriminator is None:
-            raise InputError(
-                "model",
-                "has no local feature mask, it was trained without D1",
-                "leave out the feature mask or use another model",
-            )
         card = self.bundle.card
+        check_outputs(card, outputs)
         grid = _grid(volume, self.bundle)
         planes = grid.from_volume(volume.array)
         limits = intensity_limits(volume.array, card.target.intensity)
@@ -195,12 +210,7 @@ class _StyledVolume:
     """Style-transferred planes on their way back to the values of their new domain."""
 
     def __init__(self, bundle: Bundle, shape: tuple[int, ...], end: DomainCard) -> None:
-        if bundle.synthesis is None or bundle.card.synthesis_domains is None:
-            raise InputError(
-                "model",
-                "holds no synthesis network, it was trained without style transfer",
-                "leave out the style-transferred volume or use another model",
-            )
+        check_outputs(bundle.card, Outputs(synthesized=True))
         self.network, self.modalities = bundle.synthesis, bundle.card.synthesis_domains
         window = end.intensity.rule == "window"
         self.limits = (end.intensity.low, end.intensity.high) if window else (0.0, ARBITRARY_MAXIMUM)

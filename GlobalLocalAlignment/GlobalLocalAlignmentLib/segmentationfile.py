@@ -19,7 +19,10 @@ from .volumewriters import write_volume
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 REPRESENTATION = "Binary labelmap"
+GEOMETRY = "Reference image geometry"
 TERM_TAG = "TerminologyEntry:"
+VALUE_TAG = "GlobalLocalAlignment.LabelValue:"
+"""By which the modules of the extension know a segment of a model."""
 
 
 class Named(Protocol):
@@ -43,15 +46,19 @@ def write_segmentation(labelmap: Volume, structures: Iterable[Named], path: Path
         InputError: the file cannot be written.
     """
     extent = " ".join(f"0 {count - 1}" for count in labelmap.shape)
+    grid = "".join(f"{float(value)!r};" for value in labelmap.ijk_to_ras.ravel())
     fields = {
         "Segmentation_ContainedRepresentationNames": f"{REPRESENTATION}|",
         # Slicer before 5.4 knows the second name
         "Segmentation_SourceRepresentation": REPRESENTATION,
         "Segmentation_MasterRepresentation": REPRESENTATION,
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        # the grid of the volume, on which Slicer goes on editing
+        "Segmentation_ConversionParameters": f"{GEOMETRY}|{grid}{extent.replace(' ', ';')};|The grid of the volume.&",
     }
     for index, structure in enumerate(structures):
-        tags = f"{TERM_TAG}{structure.terminology}|" if structure.terminology else ""
+        tags = f"{VALUE_TAG}{structure.value}|"
+        tags += f"{TERM_TAG}{structure.terminology}|" if structure.terminology else ""
         segment = {
             "ID": f"Segment_{structure.value}",
             "Name": structure.name,

@@ -333,17 +333,21 @@ def read_slices(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray, np.nda
     return array, ijk_to_ras, order
 
 
-def _series_files(folder: Path) -> tuple[str, ...]:
+def find_series(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Files of each DICOM series in a folder, in the order of their place; by the UID of the series.
+
+    Raises:
+        InputError: they cannot be read.
+    """
     reader = sitk.ImageSeriesReader
     try:
-        series = {
-            name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))
-        }
+        return {name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))}
     except RuntimeError as error:
         raise InputError(folder, f"cannot be read ({_reason(error)})", AGAIN) from error
-    if len(series) > 1:
-        counts = ", ".join(f"{_description(names[0])} of {len(names)} files" for names in series.values())
-        raise InputError(folder, f"holds {len(series)} DICOM series ({counts})", "put each into a folder of its own")
+
+
+def refuse_damaged_slices(folder: Path, series: dict[str, tuple[str, ...]]) -> None:
+    """Raise InputError for a file of a folder that should be a slice and is in none of its series."""
     known = {Path(name).name for names in series.values() for name in names}
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith(".") or path.name.upper() == "DICOMDIR"
@@ -351,6 +355,14 @@ def _series_files(folder: Path) -> tuple[str, ...]:
             raise InputError(path, "is a DICOM file that is damaged or cut short", AGAIN)
         if path.is_file() and not hidden and known and path.stat().st_size == 0:
             raise InputError(path, "is empty, it has no bytes", "copy it again")
+
+
+def _series_files(folder: Path) -> tuple[str, ...]:
+    series = find_series(folder)
+    if len(series) > 1:
+        counts = ", ".join(f"{_description(names[0])} of {len(names)} files" for names in series.values())
+        raise InputError(folder, f"holds {len(series)} DICOM series ({counts})", "put each into a folder of its own")
+    refuse_damaged_slices(folder, series)
     if not series:
         raise InputError(folder, "holds no DICOM series that can be read", "name a volume file or a DICOM folder")
     return next(iter(series.values()))

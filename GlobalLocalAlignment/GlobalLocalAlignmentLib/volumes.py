@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError
 from .volume import Volume
-from .volumereaders import read_voxels
+from .volumereaders import read_slices, read_voxels
 from .volumewriters import write_volume
 
 __all__ = ["Volume", "check_same_geometry", "read_labelmap", "read_volume", "write_volume"]
@@ -26,16 +26,17 @@ WHOLE_NUMBER_TOLERANCE = 1e-3
 """Labels that a header scales come back this close to whole numbers."""
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, slices: Sequence[Path] = ()) -> Volume:
     """Read an image: three-dimensional, finite, not constant. The type of the values is kept.
 
     Args:
         path: a volume file or a folder that holds one DICOM series.
+        slices: files of the series, where the folder holds others too.
 
     Raises:
         InputError: it cannot be read or used.
     """
-    volume = _read(path)
+    volume = _read(path, slices)
     array = volume.array
     if array.dtype.kind == "f" and not _all_finite(array):
         raise InputError(path, "holds NaN or infinite values", "replace them, for example by the value of air")
@@ -96,8 +97,8 @@ def _geometry(volume: Volume) -> str:
     return f"{size} voxels of {spacing} mm, axes {axes}, first voxel at RAS {origin}"
 
 
-def _read(path: Path) -> Volume:
-    array, ijk_to_ras = read_voxels(path)
+def _read(path: Path, slices: Sequence[Path] = ()) -> Volume:
+    array, ijk_to_ras = read_slices(path, slices)[:2] if slices else read_voxels(path)
     if array.ndim != 3:
         raise InputError(path, f"has {array.ndim} dimensions ({_size(array)})", "name a volume of three")
     if array.size == 0:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ import SimpleITK as sitk
 from .errors import InputError
 from .volume import LPS_TO_RAS, Volume, volume_suffix
 from .wholefiles import put_in_place
+
+PART_PREFIX = ".part_"
+"""Of folders with what is being written; a process that was killed leaves one behind."""
 
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -38,15 +42,28 @@ def write_volume(volume: Volume, path: Path, fields: Mapping[str, str] | None = 
     suffix = volume_suffix(path)
     if suffix not in WRITABLE_SUFFIXES:
         raise InputError(path, "has no suffix that can be written", f"use one of {', '.join(WRITABLE_SUFFIXES)}")
+    array = _storable(volume.array)
+    with whole_volume(path) as part:
+        if suffix in (".nii.gz", ".nii"):
+            _write_nifti(array, volume.ijk_to_ras, part)
+        else:
+            _write_with_itk(array, volume.ijk_to_ras, part, fields or {})
+
+
+@contextmanager
+def whole_volume(path: Path) -> Iterator[Path]:
+    """A place for a writer that wants a path: what it writes comes to its own place when the block ends well.
+
+    The folder of the path is made. A failure leaves what was there before.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part_", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=path.parent) as folder:
             # under its own name, because the header of .mhd names its data file
-            part, array = Path(folder) / path.name, _storable(volume.array)
-            if suffix in (".nii.gz", ".nii"):
-                _write_nifti(array, volume.ijk_to_ras, part)
-            else:
-                _write_with_itk(array, volume.ijk_to_ras, part, fields or {})
+            yield Path(folder) / path.name
             for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
                 with open(written, "rb+") as stream:
                     os.fsync(stream.fileno())

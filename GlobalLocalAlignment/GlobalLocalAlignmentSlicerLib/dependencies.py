@@ -9,6 +9,9 @@ from slicer.i18n import tr as _
 
 TORCH_REQUIREMENT = ">=2.4"
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+DICOM_REQUIREMENT = "highdicom>=0.27"
+"""Slicer brings it itself from 5.13 on."""
+
 EXTENSION = "PyTorch"
 DECLINED = "declined"
 """Slicer's word in the error of a user who declined; other errors of the same class are failures."""
@@ -41,6 +44,14 @@ class Dependencies:
             self._installOthers()
         )
 
+    def ensureDicomSegmentations(self) -> bool:
+        """Whether what writes DICOM segmentations is there by now; False where the user declined.
+
+        Raises:
+            subprocess.CalledProcessError: the installation failed.
+        """
+        return self._install([DICOM_REQUIREMENT])
+
     def _installTorch(self) -> bool:
         try:
             import PyTorchUtils
@@ -69,7 +80,11 @@ class Dependencies:
         )
 
     def _installOthers(self) -> bool:
-        requirements = slicer.packaging.load_requirements(str(REQUIREMENTS))
+        return self._install(slicer.packaging.load_requirements(str(REQUIREMENTS)))
+
+    def _install(self, requirements: list) -> bool:
+        import slicer.packaging
+
         try:
             slicer.packaging.pip_ensure(requirements, requester=self.requester)
         except RuntimeError as error:

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from .colortables import perceptualColors, structureColors
 from .modelcard import ModelCard
+from .segmentsurfaces import removeSurfaces
 from .terms import foundTerm
 from .volumefiles import ORTHOGONAL_TOLERANCE, VolumeFileError, ijkToRas
 
@@ -85,7 +86,7 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
             their voxels, their grid and their place.
 
     Returns:
-        the segmentation node.
+        the segmentation node, without surfaces.
 
     Raises:
         VolumeFileError: ``whyNotInto`` has a reason.
@@ -99,8 +100,7 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
     node.CreateDefaultDisplayNodes()
     node.SetNodeReferenceID(INPUT_ROLE, volumeNode.GetID())
     segmentation = node.GetSegmentation()
-    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-    hadSurfaces = segmentation.ContainsRepresentation(surface)
+    removeSurfaces(node)
     for segmentId in list(segmentation.GetSegmentIDs()):
         if _tag(segmentation.GetSegment(segmentId)):
             segmentation.RemoveSegment(segmentId)
@@ -112,9 +112,6 @@ def showSegmentation(volumeNode: Any, labels: np.ndarray, card: ModelCard, segme
         node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
         node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     _fill(node, _gridIn(node, volumeNode), _inOrder(labels, card), _addSegments(segmentation, card))
-    if hadSurfaces:
-        # new voxels take all surfaces away, those of the user's own segments too
-        node.CreateClosedSurfaceRepresentation()
     return node
 
 
@@ -154,7 +151,7 @@ def showVolume(volumeNode: Any, array: np.ndarray, kind: str) -> Any:
     node = findResult(volumeNode, kind)
     if node is None:
         node = _newResult(volumeNode, kind)
-        _showFirst(node, array, kind)
+        showFirst(node, array, kind)
     elif kind == SYNTHESIZED and _hasWindowOf(node, slicer.util.arrayFromVolume(node)):
         # nobody has changed it, and other voxels want another one
         node.GetDisplayNode().SetWindowLevelMinMax(*_windowOf(array))
@@ -219,8 +216,8 @@ def _refuseRemoved(*nodes: Any) -> None:
         raise VolumeFileError(_("{name} was removed from the scene").format(name=gone[0]))
 
 
-def _showFirst(node: Any, array: np.ndarray, kind: str) -> None:
-    """Window and colours of a new volume."""
+def showFirst(node: Any, array: np.ndarray, kind: str = SYNTHESIZED) -> None:
+    """Window and colours of a new volume, whose voxels come after them."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     # before the voxels are there: Slicer's own look for a window counts all of them, on the main thread

@@ -12,14 +12,21 @@ from . import results
 from .diskspace import describe
 from .modelcard import ModelCard
 from .segmentationjob import FAILED, SegmentationJob, SegmentationOptions, SegmentationOutcome
+from .segmentsurfaces import hasSurfaces
 from .steps import Beside, Steps
+from .surfacemaker import SurfaceMaker
 from .volumefiles import VolumeFileError, readArray, refuseOtherGrid, writeVolume
 
 
 class SceneSegmenter:
-    """Segments volumes of the scene in the background; one segmentation at a time."""
+    """Segments volumes of the scene in the background; one segmentation at a time.
+
+    Attributes:
+        surfaces: makes the surfaces of what was segmented, while the next segmentation may be running already.
+    """
 
     def __init__(self) -> None:
+        self.surfaces = SurfaceMaker()
         self._job: SegmentationJob | None = None
         self._steps: Steps | None = None
 
@@ -37,6 +44,7 @@ class SceneSegmenter:
         onProgress: Callable[[float, float | None], None] = lambda share, secondsLeft: None,
         onText: Callable[[str], None] = lambda line: None,
         onFinished: Callable[[list, list[str]], None] = lambda done, messages: None,
+        onSurfaces: Callable[[list[str]], None] = lambda messages: None,
     ) -> None:
         """Start segmenting volumes.
 
@@ -48,6 +56,7 @@ class SceneSegmenter:
             onProgress: share that is done and seconds left.
             onText: lines for the log.
             onFinished: the volumes with new results, and a line for each problem.
+            onSurfaces: after ``onFinished``, once surfaces that were wanted are in the scene; a line for each problem.
 
         Raises:
             OSError: there is no place for temporary files.
@@ -56,8 +65,13 @@ class SceneSegmenter:
             raise RuntimeError(_("A segmentation is running already."))
         names = {node.GetID(): node.GetName() for node in volumeNodes}
 
+        def finishWith(done: list, messages: list[str], segmentations: list) -> None:
+            onFinished(done, messages)
+            if segmentations:
+                self.surfaces.make(segmentations, onText, onSurfaces)
+
         def finish(outcome: SegmentationOutcome) -> None:
-            steps = self._takeResults(job, outcome, card, segmentationNode, names, problems, onFinished)
+            steps = self._takeResults(job, outcome, card, segmentationNode, names, problems, finishWith)
             self._steps = Steps(self._guarded(steps, job, onFinished))
 
         job = SegmentationJob(options, onProgress, onText, finish)
@@ -74,6 +88,7 @@ class SceneSegmenter:
 
     def close(self) -> None:
         """End the segmentation and take nothing of it: the scene or Slicer goes away."""
+        self.surfaces.stop()
         job, self._job = self._job, None
         if self._steps is not None:
             self._steps.cancel()
@@ -128,10 +143,10 @@ class SceneSegmenter:
         segmentationNode,
         names: dict[str, str],
         problems: list[str],
-        onFinished,
+        finishWith: Callable[[list, list[str], list], None],
     ) -> Generator[None, None, None]:
         """Bring the results into the scene, one a step; files are read beside it."""
-        done = []
+        done, in3D = [], []
         messages = [*problems, *describeProblems(outcome, names)]
         for identifier, files in outcome.files.items():
             reading = Beside(lambda files=files: {kind: readArray(path) for kind, path in files.items()})
@@ -139,12 +154,17 @@ class SceneSegmenter:
                 yield
             try:
                 kinds = []
-                for kind, array in self._results(reading.result()):
+                for kind, array in inOrder(reading.result()):
                     node = slicer.mrmlScene.GetNodeByID(identifier)
                     if node is None:
                         raise VolumeFileError(removed(names[identifier]))
                     refuseOtherGrid(array, node)
-                    self._show(node, array, kind, card, segmentationNode)
+                    if kind == results.SEGMENTATION:
+                        segmentation, wasIn3D = self._showSegmentation(node, array, card, segmentationNode)
+                        if wasIn3D or job.options.surfaces:
+                            in3D.append(segmentation)
+                    else:
+                        results.showVolume(node, array, kind)
                     kinds.append(kind)
                     yield
                 if slicer.mrmlScene.GetNodeByID(identifier) is None:
@@ -155,22 +175,28 @@ class SceneSegmenter:
                 messages.append(str(error))
         self._job = None
         job.discard()
-        onFinished(done, messages)
+        finishWith(done, messages, in3D)
 
-    def _results(self, arrays: dict) -> Iterator[tuple[str, np.ndarray]]:
-        """Kind and voxels of each result of a volume, the segmentation first."""
-        kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
-        yield results.SEGMENTATION, arrays.pop("segmentation")
-        for name, array in arrays.items():
-            structure = name.removeprefix("probability_").replace("_", " ")
-            yield kinds.get(name) or results.probabilityKind(structure), array
-
-    def _show(self, node, array: np.ndarray, kind: str, card: ModelCard, segmentationNode) -> None:
-        if kind != results.SEGMENTATION:
-            results.showVolume(node, array, kind)
-            return
+    def _showSegmentation(self, node, array: np.ndarray, card: ModelCard, segmentationNode) -> tuple:
+        """The segmentation with the result, and whether it was shown in 3D before."""
         there = segmentationNode is not None and slicer.mrmlScene.GetNodeByID(segmentationNode.GetID()) is not None
-        results.showSegmentation(node, array, card, segmentationNode if there else None)
+        chosen = segmentationNode if there else None
+        before = chosen or results.findResult(node, results.SEGMENTATION)
+        wasIn3D = before is not None and hasSurfaces(before)
+        return results.showSegmentation(node, array, card, chosen), wasIn3D
+
+
+def inOrder(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Kind and voxels of each result of a volume, the segmentation first.
+
+    Args:
+        arrays: by the kind as the core calls it; each is dropped once it was given.
+    """
+    kinds = {"feature_mask": results.FEATURE_MASK, "synthesized": results.SYNTHESIZED}
+    for name in sorted(arrays, key=lambda name: name != results.SEGMENTATION):
+        structure = name.removeprefix("probability_").replace("_", " ")
+        known = name if name == results.SEGMENTATION else kinds.get(name)
+        yield known or results.probabilityKind(structure), arrays.pop(name)
 
 
 def describeProblems(outcome: SegmentationOutcome, names: dict[str, str]) -> list[str]:

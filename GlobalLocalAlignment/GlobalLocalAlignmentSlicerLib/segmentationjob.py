@@ -32,6 +32,7 @@ class SegmentationOptions:
         batchSize: slices at once.
         device: as the core names it.
         precision: as the core names it.
+        surfaces: also the surfaces of the segmentation, which are made after the core has ended.
     """
 
     model: Path
@@ -42,6 +43,7 @@ class SegmentationOptions:
     batchSize: int = 16
     device: str = "auto"
     precision: str = "auto"
+    surfaces: bool = False
 
     def arguments(self, images: Path, output: Path) -> list[str]:
         """Words of the core's command."""

@@ -35,10 +35,11 @@ def main() -> None:
     host = start()
     host.load_module(ROOT / MODULE / f"{MODULE}.py")
     panel = host.open_module(MODULE)
+    panel._parameterNode.surfaces = options.picture is not None
     panel.ui.modelPathEdit.currentPath = str(options.model)
     truths = _load_cases(options, panel)
     panel.ui.applyButton.click()
-    host.wait_until(lambda: not panel.logic.running, PATIENCE)
+    host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
     print(panel.ui.statusLabel.text)
     from GlobalLocalAlignmentSlicerLib import results
 
@@ -52,7 +53,6 @@ def main() -> None:
     mean = np.mean(rows, axis=0)
     print(f"| mean | {' | '.join(f'{value:.1f}' for value in [*mean, mean.mean()])} |")
     if options.picture is not None:
-        segmentation.CreateClosedSurfaceRepresentation()
         panel._parameterNode.shownVolume = node
         host.process_events()
         host.views.fit()

@@ -59,7 +59,7 @@ def test_predict_evaluate_synthesize_and_inspect_work_one_after_the_other(
     model, images = str(tiny_run / "model.safetensors"), str(cohorts / "target" / "images")
     out = tmp_path / "out"
     assert run(["predict", "-m", model, "-i", images, "-o", str(out), "--feature-mask", "--device", "cpu"]) == 0
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.glob("*.nii.gz")) == [
         f"case_0{case}_{name}.nii.gz" for case in (0, 1) for name in ("feature_mask", "segmentation")
     ]
     table = tmp_path / "scores.csv"
@@ -196,7 +196,7 @@ def test_a_feature_mask_of_a_model_without_d1_is_refused(
     arguments = ["predict", "-m", str(tmp_path / "run" / "model.safetensors"), "-o", str(tmp_path / "out")]
     arguments += ["-i", str(cohorts / "target" / "images" / "case_00.nii.gz"), "--feature-mask"]
     fails(capsys, arguments, "no local feature mask")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_of_another_demo_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -298,7 +298,7 @@ def test_the_rest_of_a_batch_is_predicted(tiny_run: Path, cohorts: Path, tmp_pat
     (folder / "images" / "case_00.nii.gz").write_text("no volume")
     model = str(tiny_run / "model.safetensors")
     fails(capsys, ["predict", "-m", model, "-i", str(folder / "images"), "-o", str(tmp_path / "out")], "case_00.nii.gz")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["case_01_segmentation.nii.gz"]
+    assert [path.name for path in (tmp_path / "out").glob("*.nii.gz")] == ["case_01_segmentation.nii.gz"]
 
 
 def test_an_unexpected_failure_leaves_its_trace_in_the_log(
@@ -390,5 +390,5 @@ def test_arguments_are_read_from_a_file_one_a_line(
     file = tmp_path / "call.txt"
     file.write_text("\n".join(map(str, call)), encoding="utf-8")
     assert run([f"@{file}", "--device", "cpu"]) == 0
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.glob("*.nii.gz"))) == 2
     fails(capsys, [f"@{tmp_path / 'nothing.txt'}"], "nothing.txt")

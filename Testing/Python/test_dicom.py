@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicomfiles import STACK, write_series
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.volumes import read_volume
 
@@ -16,35 +17,6 @@ def refused(path: Path, words: str) -> None:
         read_volume(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def write_series(folder: Path, origins: list[tuple[float, float, float]], series: str = "1.2.3", **tags: str) -> None:
-    """CT slices of six rows and eight columns at the given places (LPS, mm), as a scanner exports them."""
-    folder.mkdir(exist_ok=True)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    shape = (1, 6, int(tags.pop("columns", "8")))
-    for index, origin in enumerate(origins):
-        image = sitk.GetImageFromArray(np.random.default_rng(index).integers(-900, 900, shape).astype(np.int16))
-        image.SetSpacing((0.8, 0.9, 3.0))
-        header = {
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0008|0018": f"{series}.{shape[2]}.{index + 1}",
-            "0008|0060": "CT",
-            "0008|103e": f"Series {series}",
-            "0020|000d": "1.2.4",
-            "0020|000e": series,
-            "0020|0013": str(index + 1),
-            "0020|0032": "\\".join(map(str, origin)),
-            "0020|0037": tags.get("directions", r"1\0\0\0\1\0"),
-        }
-        for tag, value in header.items():
-            image.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{series}_{shape[2]}_{index}.dcm"))
-        writer.Execute(image)
-
-
-STACK = [(-10.0, 20.0, height) for height in (0.0, 3.0, 6.0, 9.0, 12.0)]
 
 
 @pytest.mark.parametrize("broken", [0, 2, 4])
@@ -89,7 +61,7 @@ def test_a_tilted_gantry_is_refused(tmp_path: Path):
 
 def test_slices_of_different_sizes_are_refused(tmp_path: Path):
     write_series(tmp_path, STACK)
-    write_series(tmp_path, [(-10.0, 20.0, 15.0)], columns="9")
+    write_series(tmp_path, [(-10.0, 20.0, 15.0)], columns=9)
     refused(tmp_path, "slices of different sizes")
 
 

@@ -113,7 +113,8 @@ def test_a_prediction_starts_without_what_trainings_and_reports_need_alone():
 
 def test_the_core_imports_what_it_declares_and_declares_what_it_imports(project: dict):
     outside = set().union(*map(imported, SOURCES)) - set(sys.stdlib_module_names) - {PACKAGE.name}
-    declared = {canonicalize_name(Requirement(text).name) for text in project["project"]["dependencies"]}
+    texts = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["dicom"]]
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
     assert {DISTRIBUTIONS.get(name, canonicalize_name(name)) for name in outside} == declared
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from GlobalLocalAlignmentLib.cohort import check_cohort
 from GlobalLocalAlignmentLib.config import Domain, Label, configuration, load_preset
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.segmentationfile import read_structures, write_segmentation
+from GlobalLocalAlignmentLib.training.run import labels_of_cohort
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
 
 TERM = "Mine~99X^1^Größe~99X^2^Übung: a^~^^~Regions~^^~^^"
@@ -67,9 +68,12 @@ def test_a_check_says_what_a_segmentation_calls_its_values_after_mapping(tmp_pat
     write_segmentation(labelmap(), LABELS, tmp_path / "label_1.seg.nrrd")
     domain = Domain(images=[tmp_path], labelmaps=[tmp_path], label_mapping={7: 3})
     findings = []
-    check_cohort(domain, "source", [], load_intensities(), findings.append)
+    cohort = check_cohort(domain, "source", [], load_intensities(), findings.append)
     # the structure that no voxel has is left out
     assert [(one.value, one.name) for one in findings[0].structures] == [(3, "größte Stelle")]
+    assert labels_of_cohort(cohort) == [LABELS[0].model_copy(update={"value": 3})]
+    unnamed = replace(cohort, values={3, 5}, structures={5: replace(cohort.structures[3], value=5, name="")})
+    assert [label.name for label in labels_of_cohort(unnamed)] == ["label 3", "label 5"]
 
 
 def load_intensities() -> dict:

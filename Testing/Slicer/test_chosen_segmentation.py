@@ -125,18 +125,6 @@ def test_results_of_a_moved_volume_are_exact_the_second_time_too(slicer_host):
         refuse_other(node, ct, labels)
 
 
-def test_surfaces_that_were_shown_are_there_afterwards(users):
-    node, volume = users
-    ct, labels = add_phantom("CT")
-    node.CreateClosedSurfaceRepresentation()
-    results.showSegmentation(ct, labels.astype(np.uint8), CARD, node)
-    for name in ("tumour", "liver"):
-        identifier = node.GetSegmentation().GetSegmentIdBySegmentName(name)
-        surface = vtk.vtkPolyData()
-        node.GetClosedSurfaceRepresentation(identifier, surface)
-        assert surface.GetNumberOfPoints() > 0, name
-
-
 def test_what_cannot_hold_the_results_is_said_before_apply(panel, users, tiny_run: Path):
     node, volume = users
     ct, _ = add_phantom("CT")
@@ -162,9 +150,15 @@ def test_results_in_a_chosen_segmentation_can_be_exported(panel, slicer_host, us
     ct, _ = add_phantom("CT")
     choose(panel, tiny_run / "model.safetensors", ct)
     panel._parameterNode.segmentation = node
+    node.CreateClosedSurfaceRepresentation()
+    panel._parameterNode.surfaces = False
     panel.ui.applyButton.click()
     slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
     assert panel.ui.statusLabel.text == "1 segmented.", panel.ui.logText.toPlainText()
+    # what was in 3D is there again, the user's own segments too
+    slicer_host.wait_until(lambda: not panel.logic.surfaces.running, PATIENCE)
+    assert node.GetClosedSurfaceInternalRepresentation("tumour").GetNumberOfPoints() > 0
+    assert panel.ui.show3DButton.checked
     assert panel.ui.exportButton.enabled and panel.ui.show3DButton.enabled
     export(panel, slicer_host)
     exported = slicer.util.arrayFromVolume(slicer.util.getNode("CT labels"))

@@ -23,14 +23,16 @@ class Watch:
 
     Attributes:
         longest_ms: that time.
+        longest_busy_ms: the most processor time that the main thread took between two turns. Other work on the machine
+            does not count in it, waiting for a disk or another process neither.
         culprits: where the main thread was during it, as calls of the modules from the outermost to the innermost,
             the place where it was seen most often first.
     """
 
     def __init__(self) -> None:
-        self.longest_ms = 0.0
+        self.longest_ms = self.longest_busy_ms = 0.0
         self.culprits: list[str] = []
-        self._last = time.perf_counter()
+        self._last, self._last_busy = time.perf_counter(), time.thread_time()
         self._seen: Counter[str] = Counter()
         self._main = threading.get_ident()
 
@@ -41,6 +43,9 @@ class Watch:
         if held > self.longest_ms:
             self.longest_ms, self.culprits = held, [place for place, _ in seen.most_common(3)]
         self._last = now
+        busy = time.thread_time()
+        self.longest_busy_ms = max(self.longest_busy_ms, (busy - self._last_busy) * 1000)
+        self._last_busy = busy
 
     def sample(self, ended: threading.Event) -> None:
         """Note where the main thread is, again and again, for as long as it is late."""

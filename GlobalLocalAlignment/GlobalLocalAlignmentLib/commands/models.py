@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError
 from .options import BatchOption, CaseOption, DeviceOption, InputOption, ModelOption, OutputOption, PrecisionOption
-from .screen import case_progress, console, errors, events_of, print_scores, progress_display
+from .screen import CleanStop, case_progress, console, errors, events_of, print_scores, progress_display
+
+if TYPE_CHECKING:
+    from ..predictionbatch import PredictionBatch
 
 
 def predict(
@@ -17,27 +20,59 @@ def predict(
     input_: InputOption,
     output: OutputOption,
     case: CaseOption = [],  # noqa: B006 - typer reads the default, nothing changes it
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="Of the segmentations: nii.gz, nrrd, seg.nrrd or dicom-seg.")
+    ] = "nii.gz",
     feature_mask: Annotated[bool, typer.Option("--feature-mask", help="Also the local feature mask.")] = False,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also one volume a structure.")] = False,
     synthesized: Annotated[bool, typer.Option("--synthesized", help="Also the input in source style.")] = False,
     largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
-    seg_nrrd: Annotated[
-        bool, typer.Option("--seg-nrrd", help="Write x_segmentation.seg.nrrd: names, colours and terms for 3D Slicer.")
+    all_series: Annotated[
+        bool, typer.Option("--all-series", help="Every series of a DICOM study, not that of most slices alone.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what the list of the output folder says is done.")
+    ] = False,
+    seg_nrrd: Annotated[bool, typer.Option("--seg-nrrd", help="The same as --format seg.nrrd.")] = False,
     batch_size: BatchOption = 16,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Segment volumes: x.nii.gz -> x_segmentation.nii.gz in the geometry of x."""
-    from ..batch import choose_cases, predict_files
-    from ..prediction import Outputs
+    """Segment volumes: x.nii.gz -> x_segmentation.nii.gz in the geometry of x, DICOM studies and whole trees too.
 
-    cases = choose_cases(input_, case)
-    predictor = _predictor(model, device, precision, batch_size, largest_component)
-    with progress_display() as display:
-        outputs = Outputs(feature_mask, probabilities, synthesized)
-        predict_files(predictor, cases, output, outputs, events_of(display), seg_nrrd)
-    console.print(f"{len(cases)} segmented into {output}", markup=False)
+    The same command goes on where it was stopped: batch.csv in the output folder says what is done.
+    """
+    from ..batchsearch import search
+    from ..bundle import read_card
+    from ..prediction import Outputs, check_outputs
+    from ..predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
+    from ..segmentationformats import SEG_NRRD, check_format
+
+    format_ = SEG_NRRD if seg_nrrd else format_
+    check_format(format_)
+    card, outputs = read_card(model), Outputs(feature_mask, probabilities, synthesized)
+    check_outputs(card, outputs)
+    found = search(input_, output, card.target.modality, all_series, case)
+    request = BatchRequest(outputs, format_, largest_component, again)
+    with CleanStop("stopping; the volume in hand will be segmented anew") as stop, progress_display() as display:
+        batch = PredictionBatch(found, output, BatchModel(card, fingerprint(model)), request, events_of(display), stop)
+        with batch.open():
+            try:
+                if batch.waiting:
+                    batch.run(_predictor(model, device, precision, batch_size, largest_component))
+            finally:
+                _say_how_it_went(batch, output)
+
+
+def _say_how_it_went(batch: PredictionBatch, output: Path) -> None:
+    from ..batchlist import LIST_NAME
+
+    counts = batch.counts()
+    parts = [f"{counts['done'] - batch.kept} segmented into {output}"]
+    if batch.kept:
+        parts.append(f"{batch.kept} were done before (--again segments them too)")
+    parts += [f"{counts[state]} {state}" for state in ("failed", "passed over", "waiting") if counts[state]]
+    console.print(f"{', '.join(parts)}; the list is {LIST_NAME} there", markup=False, soft_wrap=True)
 
 
 def synthesize(

@@ -62,10 +62,14 @@ def print_scores(scores: dict[str, list], summarize: Callable) -> None:
 
 
 class CleanStop:
-    """Turns the first interrupt or termination signal into a request to stop; the second one ends the process."""
+    """Turns the first interrupt or termination signal into a request to stop; the second one ends the process.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Args:
+        when: what is said of the moment at which the command will stop.
+    """
+
+    def __init__(self, when: str = "stopping after this iteration") -> None:
+        self.asked, self.when = False, when
         self.earlier: dict[int, Any] = {}
 
     def __enter__(self) -> CleanStop:
@@ -83,4 +87,4 @@ class CleanStop:
     def _ask(self, number: int, frame: object) -> None:
         self.asked = True
         signal.signal(number, self.earlier[number])
-        errors.print("stopping after this iteration; once more to stop at once", markup=False)
+        errors.print(f"{self.when}; once more to stop at once", markup=False)

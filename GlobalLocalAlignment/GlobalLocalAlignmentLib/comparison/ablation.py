@@ -18,7 +18,7 @@ from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import ErrorCollector, InputError, StopRequested
 from ..training.events import EventLog, Listener
-from ..training.run import labels_of_values
+from ..training.run import labels_of_cohort
 from .methods import METHODS
 from .outputfolder import output_folder
 from .results import Results, Row, collect
@@ -178,7 +178,7 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
         for role, cohort in cohorts.items()
     }
     if not settings.labels:
-        labels = labels_of_values(cohorts["source"].values)
+        labels = labels_of_cohort(cohorts["source"])
         settings = settings.model_copy(update={"labels": labels})
     tests = {"source": plan.source_test, "target": plan.target_test}
     pairs = [ROLES, ROLES[::-1]] if plan.both_directions else [ROLES]

@@ -18,7 +18,7 @@ from ..config import Configuration, assignments, configuration, merge
 from ..errors import ErrorCollector, InputError, StopRequested
 from ..evaluation import ClassScore, summarize
 from ..training.events import EventLog, Listener
-from ..training.run import labels_of_values
+from ..training.run import labels_of_cohort
 from .methods import METHODS, OURS
 from .outputfolder import output_folder
 from .scoring import score_method
@@ -155,7 +155,7 @@ def _prepare(plan: SweepPlan, events: EventLog) -> tuple[Configuration, list]:
         validation = check_cohort(settings.validation, "validation", settings.labels, rules, report)
     collector.raise_all()
     if not settings.labels:
-        settings = settings.model_copy(update={"labels": labels_of_values(source.values)})
+        settings = settings.model_copy(update={"labels": labels_of_cohort(source)})
     return settings, validation.cases
 
 

@@ -22,12 +22,11 @@ from ..errors import InputError, StopRequested
 from ..machinefaults import Refusal, refusal_of
 from .adjustments import ADJUSTMENTS_NAME, Adjustment, Adjustments
 from .checkpoints import drop_newer, iterations_kept, load_latest, save_checkpoint
-from .events import EventLog
+from .events import STOP_NAME, EventLog
 from .parts import Parts, in_parts
 from .runaway import NumberGuard, OptimizerWatch, Runaway, all_finite
 from .stability import StabilityWatch, Symptom
 
-STOP_NAME = "stop"
 LOWER = 0.5
 """By which all learning rates are multiplied each time that numbers run away."""
 

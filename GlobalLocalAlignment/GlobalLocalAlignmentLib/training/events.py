@@ -1,5 +1,25 @@
 """What a run says about itself: ``events.jsonl``, ``metrics.csv``, ``log.txt`` and whoever listens.
 
+run_started       version, preset, device, precision, threads, resumed
+stage_started     of
+progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
+case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
+                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
+row               name, iteration, of: which training of an ablation comes now
+estimate          device, precision, seconds (of all iterations), memory_bytes (peak on the device), device_memory_bytes
+                  (all that the device or the machine has), kinds {name: {title, iterations, rate, seconds}}
+validation        iteration, values {structure: Dice}, mean
+preview           iteration, file
+checkpoint        iteration, file
+displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
+result            name (of a case of a batch, as its list has it), state, seconds, message, iteration, of
+warning           message
+stage_finished    seconds
+run_finished      model, seconds
+stopped           iteration
+failed            message
+================  ==================================================================================
+=======
 Schema 1, one JSON object a line, with the fields of ``COMMON_FIELDS`` and those that ``EVENTS`` names. Later versions
 may add events and fields to this schema.
 """
@@ -109,6 +129,17 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
             "parts": "in how many the batches go through the networks from there on",
         },
     ),
+    "result": (
+        "A case of a batch is through.",
+        {
+            "name": "as the list of the batch has it",
+            "state": "`done` or `failed`",
+            "seconds": "that it took",
+            "message": "why it failed, or what else is to be said",
+            "iteration": "cases that are through",
+            "of": "cases to do",
+        },
+    ),
     "warning": ("Something should be looked at; the work goes on.", {"message": "what, and what to change"}),
     "stage_finished": ("A stage is done.", {"seconds": "that it took", "role": "as in `stage_started`"}),
     "run_finished": ("The model is there.", {"model": "its file in the run folder", "seconds": "since this start"}),
@@ -121,6 +152,8 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
 """Events: what each says, and the fields that it may have. ``docs/write_tables.py`` writes them into a page."""
 
 EVENTS_NAME, METRICS_NAME, LOG_NAME = "events.jsonl", "metrics.csv", "log.txt"
+STOP_NAME = "stop"
+"""File whose existence asks whoever works in a folder to stop cleanly."""
 
 Listener = Callable[[dict[str, Any]], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
 from ..wholefiles import drop_unfinished, is_unfinished, whole_file
 from .displacement import displacement
-from .engine import STOP_NAME, RunContext, run_stage
-from .events import EventLog, Listener
+from .engine import RunContext, run_stage
+from .events import STOP_NAME, EventLog, Listener
 from .lock import LOCK_NAME, RunLock
 from .methods import segmentation_stage
 from .owner import OWNER_NAME
@@ -476,16 +476,20 @@ def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Config
         for role, cohort in cohorts.items()
     }
     if not configuration.labels:
-        changes["labels"] = labels_of_values(cohorts["source"].values)
+        changes["labels"] = labels_of_cohort(cohorts["source"])
     return configuration.model_copy(update=changes)
 
 
-def labels_of_values(values: Iterable[int]) -> list[Label]:
-    """Structures for the values of label files that nobody has named."""
-    return [
-        Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)])
-        for index, value in enumerate(sorted(values))
-    ]
+def labels_of_cohort(cohort: Cohort) -> list[Label]:
+    """Structures for the values of label files that no setting names: as the files do, or numbered."""
+    labels = []
+    for index, value in enumerate(sorted(cohort.values)):
+        known = cohort.structures.get(value)
+        if known is not None and known.name:
+            labels.append(Label(**asdict(known)))
+        else:
+            labels.append(Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)]))
+    return labels
 
 
 def _case_progress(events: EventLog) -> Callable[[int, int], None]:
