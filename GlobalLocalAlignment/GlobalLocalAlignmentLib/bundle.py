@@ -74,7 +74,8 @@ class ModelCard(Section):
 
     provenance: dict[str, Any] = {}
     """How it was trained: `version`, `torch`, `preset`, `seed`, `model_selection`, `selected_iteration` (where scores
-    chose it), `source_cases`, `source_slices`, `target_cases`, `target_slices`, `date`."""
+    chose it), `adjustments` (where a stage went back and on with other settings), `source_cases`,
+    `source_slices`, `target_cases`, `target_slices`, `date`."""
 
     scores: dict[str, Any] = {}
     """Where the training had labelled target cases to watch: `validation_slice_dice` (structure: Dice, 0 to 1) and

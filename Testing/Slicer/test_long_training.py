@@ -30,6 +30,7 @@ def test_what_the_panel_keeps_of_a_long_training_is_bounded(
         log.emit("progress", "synthesis", iteration=10 * report, of=9999, rate=1.0, values={"cycle": 1 / report})
         log.emit("warning", "synthesis", message=f"warning {report}")
         panel.logic.run.poll()
+        panel.logic.curves.update(panel.logic.run.state)
     lock.release()
     curve = panel.logic.run.state.curves["synthesis"]["cycle"]
     assert len(curve) <= 20 and curve[0][0] == 10 and curve[-1][0] == 1200
