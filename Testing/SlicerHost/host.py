@@ -156,7 +156,9 @@ class Host:
         widget.ensurePolished()
         # twice: a panel that is shown for the first time, or has a new picture in it, knows its height only afterwards
         for _ in range(2):
-            widget.resize(width or widget.sizeHint.width(), widget.sizeHint.height())
+            wide = width or widget.sizeHint.width()
+            # labels of several lines need more where a panel is narrow
+            widget.resize(wide, max(widget.sizeHint.height(), widget.heightForWidth(wide)))
             widget.show()
             self.process_events()
         if not widget.grab().save(str(path)):
