@@ -302,7 +302,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             if not labelmaps:
                 return
         with slicer.util.tryWithErrorDisplay(_("The folder cannot be looked at.")):
-            if not self.logic.dependencies.ensure():
+            if not self.hasPackages():
                 return
             self.ui.casesStatusLabel.text = _("Looking at {folder} ...").format(folder=images)
             folder = DiskFolder(role, Path(images), Path(labelmaps) if labelmaps else None)
@@ -374,19 +374,26 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.ui.startButton.enabled = not reason
         self.ui.startButton.toolTip = reason or _("Train in the background.")
 
+    def hasPackages(self) -> bool:
+        """Whether what the core needs is there by now; where the user declined it, that is said."""
+        there = self.logic.dependencies.ensure()
+        if not there:
+            self.ui.statusLabel.text = _("Not started: what the core needs was not installed.")
+        return there
+
     def onStart(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training cannot start."), waitCursor=True):
             if self.logic.busy:
                 self.logic.stop()
                 return
-            if self.logic.dependencies.ensure():
+            if self.hasPackages():
                 self.ui.logText.clear()
                 self.logic.start(self.options())
                 self.rememberRun()
 
     def onResume(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training cannot go on."), waitCursor=True):
-            if self.logic.dependencies.ensure():
+            if self.hasPackages():
                 self.logic.resume(self.ui.deviceComboBox.currentText)
 
     def onOpen(self) -> None:
@@ -416,7 +423,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         with slicer.util.tryWithErrorDisplay(_("The estimate cannot start."), waitCursor=True):
             if self.logic.estimating:
                 self.logic.stopEstimate()
-            elif self.logic.dependencies.ensure():
+            elif self.hasPackages():
                 self.ui.estimateButton.text = _("Cancel")
                 self.ui.estimateLabel.text = _("Measuring ...")
                 self.logic.estimate(self.options(), self.onEstimated)

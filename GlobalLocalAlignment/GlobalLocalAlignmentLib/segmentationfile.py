@@ -34,13 +34,14 @@ class Named(Protocol):
     terminology: str
 
 
-def write_segmentation(labelmap: Volume, structures: Iterable[Named], path: Path) -> None:
+def write_segmentation(labelmap: Volume, structures: Iterable[Named], path: Path, predicted: bool = False) -> None:
     """Write a label map with its structures, also those that no voxel has; they keep their label values.
 
     Args:
         labelmap: (I, J, K) label values, 0 for background.
         structures: one for each value.
         path: of a file ``.seg.nrrd``; its folder is made.
+        predicted: whether it is of a model; the modules of the extension then do not offer it as labels to learn from.
 
     Raises:
         InputError: the file cannot be written.
@@ -57,7 +58,7 @@ def write_segmentation(labelmap: Volume, structures: Iterable[Named], path: Path
         "Segmentation_ConversionParameters": f"{GEOMETRY}|{grid}{extent.replace(' ', ';')};|The grid of the volume.&",
     }
     for index, structure in enumerate(structures):
-        tags = f"{VALUE_TAG}{structure.value}|"
+        tags = f"{VALUE_TAG}{structure.value}|" if predicted else ""
         tags += f"{TERM_TAG}{structure.terminology}|" if structure.terminology else ""
         segment = {
             "ID": f"Segment_{structure.value}",

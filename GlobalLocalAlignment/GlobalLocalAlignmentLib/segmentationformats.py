@@ -60,7 +60,7 @@ def write_in_format(
 
         write_dicom_segmentation(labelmap, labels, path, slices)
     elif kind == SEG_NRRD:
-        write_segmentation(labelmap, labels, path)
+        write_segmentation(labelmap, labels, path, predicted=True)
     else:
         write_volume(labelmap, path)
 

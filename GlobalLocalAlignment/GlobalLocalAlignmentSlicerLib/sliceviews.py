@@ -10,9 +10,16 @@ from .volumefiles import ijkToRas
 
 
 def showVolumeAndMask(volumeNode: Any, opacity: float) -> None:
-    """Show a volume in all slice views, under its mask if it has one; a foreground of the user's own stays else."""
+    """Show a volume in all slice views, under its mask if it has one; a foreground of the user's own stays else.
+
+    Of the segmentations that were made here those of other volumes are hidden: patients lie in the same place, and
+    nobody could tell whose structures are seen.
+    """
     import slicer
 
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if results.isResult(node) and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(node.GetNodeReferenceID(results.INPUT_ROLE) == volumeNode.GetID())
     mask = results.findResult(volumeNode, results.FEATURE_MASK)
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(volumeNode.GetID())

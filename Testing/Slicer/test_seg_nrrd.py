@@ -24,7 +24,7 @@ def load(labels: list[Label], path: Path):
     """A phantom's labels as a file and as the node that Slicer makes of it; the volume, its labels, the node."""
     volume, truth = add_phantom("CT")
     array = np.ascontiguousarray(truth.T.astype(np.uint8))
-    write_segmentation(Volume(array, matrix_of(volume)), labels, path)
+    write_segmentation(Volume(array, matrix_of(volume)), labels, path, predicted=True)
     return volume, truth, slicer.util.loadSegmentation(str(path))
 
 

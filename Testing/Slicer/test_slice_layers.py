@@ -53,6 +53,18 @@ def test_a_volume_without_a_mask_leaves_the_users_foreground(panel, two):
     assert set(layers()) == {(plain.GetID(), None, 0.5)}
 
 
+def test_of_the_results_those_of_the_volume_are_shown_alone(panel):
+    (first, labels), (second, others) = add_phantom("first", 1), add_phantom("second", 2)
+    mine, other = (
+        results.showSegmentation(node, array.astype(np.uint8), _card())
+        for node, array in ((first, labels), (second, others))
+    )
+    truth = results.showReference(second, others.astype(np.uint8), _card())
+    for volume, expected in ((first, [True, False, True]), (second, [False, True, True])):
+        panel.ui.shownVolumeSelector.setCurrentNode(volume)
+        assert [bool(node.GetDisplayNode().GetVisibility()) for node in (mine, other, truth)] == expected
+
+
 def _card():
     from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
 

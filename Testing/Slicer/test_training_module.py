@@ -377,6 +377,22 @@ def test_an_estimate_can_be_cancelled_and_warns_where_memory_is_short(panel, sli
     assert "lower" not in describeEstimate(event | {"device_memory_bytes": 24 << 30})
 
 
+def test_whoever_declines_an_installation_is_told(panel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(panel.logic.dependencies, "ensure", lambda: False)
+    panel.ui.estimateButton.click()
+    assert panel.ui.statusLabel.text == "Not started: what the core needs was not installed."
+    assert not panel.logic.estimating
+
+
+def test_many_checked_volumes_and_long_names_leave_the_panel_narrow(panel, slicer_host, tmp_path: Path):
+    for number in range(8):
+        node = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name=f"a volume with a long name {number}")
+        panel.ui.volumesSelector.setCheckState(node, 2)
+    panel.ui.folderComboBox.addItem("a folder that has a long name, as those of DICOM studies often have")
+    slicer_host.grab(panel.parent, tmp_path / "panel.png", 420)
+    assert panel.parent.width == 420
+
+
 def test_the_device_is_looked_at_before_a_training(panel):
     panel.onDevicesFound(Devices((Gpu("T500", 4 << 30, 1 << 30),)))
     assert "T500" in panel.ui.deviceHintLabel.text and "about 4 GB are wanted" in panel.ui.deviceHintLabel.text

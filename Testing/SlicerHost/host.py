@@ -154,9 +154,13 @@ class Host:
     def grab(self, widget: QtWidgets.QWidget, path: Path, width: int = 0) -> None:
         """Write a picture of a widget; a panel of another width than the one it likes, if width is given."""
         widget.ensurePolished()
-        widget.resize(width or widget.sizeHint.width(), widget.sizeHint.height())
-        widget.show()
-        self.process_events()
+        # twice: a panel that is shown for the first time, or has a new picture in it, knows its height only afterwards
+        for _ in range(2):
+            wide = width or widget.sizeHint.width()
+            # labels of several lines need more where a panel is narrow
+            widget.resize(wide, max(widget.sizeHint.height(), widget.heightForWidth(wide)))
+            widget.show()
+            self.process_events()
         if not widget.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
 

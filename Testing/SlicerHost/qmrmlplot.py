@@ -14,6 +14,9 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from SlicerHost.qmrmlwidgets import SET_SCENE, Observations, qMRMLWidget
 
 MARGIN = QtCore.QMargins(70, 28, 16, 44)
+LEGEND_LINE = 18
+"""Height of a name in the legend, in pixels."""
+
 BARS = 0.8
 """Width of all bars at one place together."""
 
@@ -97,10 +100,8 @@ class qMRMLPlotView(qMRMLWidget):
         painter.setClipRect(area)
         for item in series:
             _draw(painter, item, place)
-        for row, item in enumerate(series if chart.GetLegendVisibility() else ()):
-            painter.setPen(item.color)
-            line = QtCore.QRect(area.left(), area.top() + 4 + 18 * row, area.width() - 8, 18)
-            painter.drawText(line, QtCore.Qt.AlignRight, item.name)
+        if chart.GetLegendVisibility():
+            _draw_legend(painter, area, series)
 
 
 def _read(node: slicer.vtkMRMLPlotSeriesNode) -> Series:
@@ -135,6 +136,19 @@ def _ranges(chart: slicer.vtkMRMLPlotChartNode, series: list[Series]) -> tuple[f
     if not chart.GetYAxisRangeAuto():
         bottom, top = chart.GetYAxisRange()
     return left, right, bottom, top
+
+
+def _draw_legend(painter: QtGui.QPainter, area: QtCore.QRect, series: list[Series]) -> None:
+    """Names of the series on white over the upper right corner, as VTK has them."""
+    width = max(painter.fontMetrics().horizontalAdvance(item.name) for item in series) + 12
+    box = QtCore.QRect(area.right() - width, area.top(), width, LEGEND_LINE * len(series) + 6)
+    painter.setPen(QtCore.Qt.darkGray)
+    painter.fillRect(box, QtCore.Qt.white)
+    painter.drawRect(box)
+    for row, item in enumerate(series):
+        painter.setPen(item.color)
+        line = QtCore.QRect(box.left() + 6, box.top() + 3 + LEGEND_LINE * row, width, LEGEND_LINE)
+        painter.drawText(line, QtCore.Qt.AlignLeft | QtCore.Qt.AlignVCenter, item.name)
 
 
 def _draw(painter: QtGui.QPainter, item: Series, place: Callable[[float, float], QtCore.QPointF]) -> None:

@@ -14,6 +14,8 @@ from SlicerHost.ctkwidgets import ctkRangeWidget, ctkSliderWidget
 SET_SCENE = "setMRMLScene(vtkMRMLScene*)"
 SCENE_CHANGED = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}
 ID_ROLE = QtCore.Qt.UserRole
+BOX_WIDTH = 60
+"""Pixels that a node selector needs at least."""
 
 
 class Observations:
@@ -128,6 +130,9 @@ class _NodeList(qMRMLWidget):
         self._names = Observations(self)
         self._box = QtWidgets.QComboBox(self)
         self._box.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        # the names of checked nodes are cut short, as in Slicer, and make no panel wider
+        self._box.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Fixed)
+        self._box.setMinimumWidth(BOX_WIDTH)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._box)
