@@ -45,8 +45,9 @@ PICKLES = (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 NetworkName = Literal["synthesis", "segmenter", "feature_discriminator", "output_discriminator"]
 Fact = bool | int | float | Text | None
+NamedFacts = Annotated[dict[Text, Fact], Field(max_length=MOST_FACTS)]
 Facts = Annotated[
-    dict[Text, Fact | Annotated[list[Fact], Field(max_length=MOST_FACTS)] | dict[Text, Fact]],
+    dict[Text, Fact | Annotated[list[Fact | NamedFacts], Field(max_length=MOST_FACTS)] | NamedFacts],
     Field(max_length=MOST_FACTS),
 ]
 """What is told of a model: no deeper than this, so that whoever shows it can."""

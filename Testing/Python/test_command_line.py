@@ -99,7 +99,7 @@ def test_the_module_is_a_command_of_its_own():
         [sys.executable, "-m", "GlobalLocalAlignmentLib", "--help"],
         cwd=PACKAGE,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     for command in ("demo", "check", "estimate", "train", "predict", "evaluate", "synthesize", "inspect", "report"):

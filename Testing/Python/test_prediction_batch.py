@@ -295,13 +295,16 @@ def test_the_command_says_what_was_kept_what_failed_and_what_was_passed_over(
     output = tree.parent / "out"
     words = ["predict", "-m", str(untrained_model), "-i", str(tree), "-o", str(output), "--device", "cpu"]
     assert run([*words, "--case", "a"]) == 0
-    assert f"1 segmented into {output}; the list is batch.csv there" in capsys.readouterr().out
+    assert f"1 segmented into {output.name}; the list is batch.csv there" in capsys.readouterr().out
     (tree / "x" / "b.nrrd").write_bytes(b"nothing")
     write_series(tree / "scout", [(0.0, 0.0, 0.0)])
     assert run(words) == 2
     said = capsys.readouterr()
     text = " ".join(said.out.split())
-    assert f"1 segmented into {output}, 1 were done before (--again segments them too), 1 failed, 1 passed over" in text
+    assert (
+        f"1 segmented into {output.name}, 1 were done before (--again segments them too), 1 failed, 1 passed over"
+        in text
+    )
     assert "scout: passed over, a series without a number has 1 slices, too few" in text
     assert "b.nrrd" in said.err
 

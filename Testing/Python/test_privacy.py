@@ -57,8 +57,10 @@ def write_identified_series(folder: Path, volume: Volume) -> None:
     spacing, files = volume.spacing, []
     for k in range(volume.shape[2]):
         header = slice_header(volume.array[..., k].T, k * spacing[2], k + 1, spacing)
-        header |= {tag: text for tag, (_, text) in PLANTED.items()} | UIDS
-        header[0x0008, 0x0018] = f"1.2.826.0.77.9.{k}"
+        header |= {tag: text for tag, (_, text) in PLANTED.items()}
+        # the patient is one, the series and its slices are not
+        header |= {tag: f"{uid}.{folder.name[-1]}" for tag, uid in UIDS.items()}
+        header[0x0008, 0x0018] = f"1.2.826.0.77.9.{folder.name[-1]}.{k}"
         header[PIXELS] = volume.array[..., k].T.astype(np.int16)
         files.append(dicom_bytes(header, EXPLICIT, kinds))
     write_files(folder, files)
@@ -152,7 +154,7 @@ def test_no_folder_of_the_computer_is_in_any_output_but_the_settings_that_resume
 
 def test_names_that_the_user_chose_are_where_they_are_needed_alone(left: Path):
     files = [path for path in left.rglob("*") if path.is_file()]
-    assert {path.name for path in files if traces(path, CHOSEN)} == {"scores.csv"}
+    assert {path.name for path in files if traces(path, CHOSEN)} == {"scores.csv", "batch.csv"}
     named = {path.relative_to(left).parts[0] for path in files if CHOSEN in path.name}
     assert named == {"predicted"}
     assert all(WORD not in str(path.relative_to(left)) for path in files for WORD in (FOLDER_WORD, "Patient"))
@@ -191,7 +193,7 @@ def test_the_trace_of_a_fault_of_ours_names_no_folder(tmp_path: Path, monkeypatc
     def fail(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError(f"in {secret / 'case.nii'}")
 
-    monkeypatch.setattr("GlobalLocalAlignmentLib.batch.choose_cases", fail)
+    monkeypatch.setattr("GlobalLocalAlignmentLib.bundle.read_card", fail)
     words = ["predict", "-m", str(secret / "m"), "-i", str(secret / "case.nii"), "-o", str(output)]
     assert cli.run(words) == 1
     text = (output / "log.txt").read_text()

@@ -29,7 +29,8 @@ def failure_of(panel, slicer_host) -> str:
     """The one line that the panel shows of a run that could not go on, which it offers to resume."""
     wait_for_the_end(panel, slicer_host)
     assert panel.logic.run.status == "failed" and panel.ui.resumeButton.enabled, panel.ui.logText.toPlainText()
-    (line,) = panel.ui.statusLabel.text.splitlines()
+    line, *warnings = panel.ui.statusLabel.text.splitlines()
+    assert all("goes on from iteration" in warning for warning in warnings), warnings
     return line
 
 

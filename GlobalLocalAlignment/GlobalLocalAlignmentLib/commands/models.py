@@ -68,7 +68,7 @@ def _say_how_it_went(batch: PredictionBatch, output: Path) -> None:
     from ..batchlist import LIST_NAME
 
     counts = batch.counts()
-    parts = [f"{counts['done'] - batch.kept} segmented into {output}"]
+    parts = [f"{counts['done'] - batch.kept} segmented into {output.name or output}"]
     if batch.kept:
         parts.append(f"{batch.kept} were done before (--again segments them too)")
     parts += [f"{counts[state]} {state}" for state in ("failed", "passed over", "waiting") if counts[state]]

@@ -15,7 +15,7 @@ from GlobalLocalAlignmentSlicerLib.comparedpairs import findPairs
 from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, SCORES, ownNodes
 from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT, boxPath
 from GlobalLocalAlignmentSlicerLib.labelchoice import SceneLabels
-from test_comparison import PATIENCE, choose, compare, errors, exported, named, pair, section, wait  # noqa: F401
+from test_compare_section import PATIENCE, choose, compare, errors, exported, named, pair, section, wait  # noqa: F401
 from test_segment_statistics import blobs, segmentation
 
 
