@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from .training.events import EventLog
 from .volumes import Volume, read_volume, write_volume
 
 STAGE = "prediction"
+LONGEST_WORD = 48
+"""Signs of the name of a structure that become part of a file name."""
+
 REMEDIES = {Refusal.MEMORY: "lower --batch-size, free memory or choose --device cpu"}
 """Of what concerns one volume: the next one may be smaller. A GPU that is gone ends the batch."""
 
@@ -182,10 +186,8 @@ def other_kind(predictor: Predictor, volume: Volume) -> str:
 
 
 def _extra_volumes(card: ModelCard, prediction: Prediction) -> list[tuple[str, Volume]]:
-    names = {0: "background", **card.names}
-    volumes = [
-        (f"probability_{_file_word(names[value])}", volume) for value, volume in prediction.probabilities.items()
-    ]
+    words = file_words({0: "background", **card.names})
+    volumes = [(f"probability_{words[value]}", volume) for value, volume in prediction.probabilities.items()]
     if prediction.feature_mask is not None:
         volumes.append(("feature_mask", prediction.feature_mask))
     if prediction.synthesized is not None:
@@ -207,5 +209,16 @@ def _for_each(cases: dict[str, Path], output: Path, work: Callable[[str, OnSlice
     collector.raise_all()
 
 
-def _file_word(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "structure"
+def file_words(names: dict[int, str]) -> dict[int, str]:
+    """A word of each name for file names on every system, with the label value where two would be the same.
+
+    Args:
+        names: of structures by their label values.
+    """
+    words = {
+        value: re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:LONGEST_WORD] or "structure"
+        for value, name in names.items()
+    }
+    # small and large letters are the same to some systems
+    counts = Counter(word.lower() for word in words.values())
+    return {value: word if counts[word.lower()] == 1 else f"{word}_{value}" for value, word in words.items()}

@@ -16,8 +16,10 @@ from .commands.comparing import ablate, sweep
 from .commands.data import check, prepare
 from .commands.models import evaluate, inspect, predict, synthesize
 from .commands.training import demo, estimate, report, train
+from .datatext import LARGEST_TEXT, read_bounded
 from .errors import ExitCode, InputError, StopRequested
 from .machinefaults import MachineFault, Refusal, machine_fault
+from .privacy import HiddenFolders
 
 UsageError = typer.BadParameter.__base__
 """What typer raises for words it does not know; it has had several homes, its heir is found at one place."""
@@ -57,6 +59,10 @@ for _command_function in (
 
 def main() -> None:
     """Run a command and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # names of files may hold bytes that are no text, and no output of a name is worth a failure
+        with suppress(AttributeError, OSError):
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -95,22 +101,22 @@ def _command(arguments: list[str]) -> str:
 
 
 def from_files(arguments: list[str]) -> list[str]:
-    """Arguments with the lines of a file in the place of ``@FILE``, for calls too long or too odd for a command line.
+    """Arguments with the lines of a file in the place of a first ``@FILE``, for calls too long for a command line.
+
+    Further on an argument that begins with ``@`` is the name of a file, as a folder may hold one.
 
     Raises:
         InputError: the file cannot be read.
     """
-    expanded: list[str] = []
-    for argument in arguments:
-        if not argument.startswith("@"):
-            expanded.append(argument)
-            continue
-        path = Path(argument[1:])
-        try:
-            expanded += path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(path, f"cannot be read ({error})", "write one argument a line in UTF-8") from error
-    return expanded
+    if not arguments or not arguments[0].startswith("@"):
+        return arguments
+    path = Path(arguments[0][1:])
+    try:
+        text = read_bounded(path, LARGEST_TEXT).decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read ({error})", "write one argument a line in UTF-8") from error
+    # at line feeds alone: other signs that end a line may be parts of names
+    return [*text.removesuffix("\n").split("\n"), *arguments[1:]] if text else arguments[1:]
 
 
 def _output(arguments: list[str]) -> Path | None:
@@ -146,7 +152,8 @@ def _keep_trace(arguments: list[str]) -> Path | None:
         return None
     try:
         with open(folder / "log.txt", "a", encoding="utf-8") as stream:
-            stream.write(traceback.format_exc())
+            # the log may be passed on, and these lines name folders of this computer
+            stream.write(HiddenFolders(map(Path, arguments))(traceback.format_exc()))
     except OSError:
         return None
     return folder / "log.txt"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from .datatext import LARGEST_TEXT, read_bounded, read_json, read_yaml
 from .errors import InputError
 from .knownstructures import KNOWN_STRUCTURES
 from .settings import Augmentation, Configuration, Domain, Intensity, Label, Plane, Section, Segmentation, Synthesis
@@ -37,6 +36,9 @@ __all__ = [
     "setting_names",
 ]
 
+LONGEST_VALUE = 100
+"""Signs of a wrong value that a message shows."""
+
 
 def preset_names() -> list[str]:
     """Names of the presets that come with the package, in alphabetical order."""
@@ -56,7 +58,7 @@ def load_preset(name: str) -> dict[str, Any]:
             f"choose one of {', '.join(preset_names())}",
         )
     text = (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    settings = yaml.safe_load(text)
+    settings = read_yaml(text)
     if isinstance(settings.get("labels"), str):
         settings["labels"] = [asdict(structure) for structure in KNOWN_STRUCTURES[settings["labels"]]]
     base = settings.pop("based_on", None)
@@ -66,8 +68,8 @@ def load_preset(name: str) -> dict[str, Any]:
 def load_file(path: Path) -> dict[str, Any]:
     """Settings of a JSON or YAML file as a nested dictionary."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        settings = read_yaml(read_bounded(path, LARGEST_TEXT).decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read as JSON or YAML ({error})", "check the file") from error
     if not isinstance(settings, dict):
         raise InputError(path, "holds no settings", "write one 'name: value' for each setting")
@@ -93,8 +95,8 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
                 f"--set {text}", "is not of the form section.key=value", "write for example training.seed=1"
             )
         try:
-            nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            nested: Any = read_yaml(value)
+        except ValueError as error:
             raise InputError(f"--set {text}", "has a value that cannot be read", "quote it") from error
         for part in reversed(name.strip().split(".")):
             nested = {part: nested}
@@ -119,7 +121,7 @@ def read_configuration(run: Path) -> Configuration:
     """Configuration of an earlier run."""
     path = run / "config.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(read_bounded(path, LARGEST_TEXT))
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "name the folder of a run") from error
     return configuration(settings)
@@ -133,7 +135,9 @@ def _setting_error(location: tuple[int | str, ...], kind: str, message: str, val
     if isinstance(value, dict):
         # a rule about several settings of a section: the whole section says nothing
         return InputError(subject, message.removeprefix("Value error, "), "correct one of its values")
-    return InputError(subject, f"cannot be {value!r} ({message})", "correct its value")
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "..."
+    return InputError(subject, f"cannot be {shown} ({message})", "correct its value")
 
 
 def _nearest_setting(location: tuple[int | str, ...]) -> str:

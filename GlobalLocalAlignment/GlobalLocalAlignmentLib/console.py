@@ -114,7 +114,7 @@ def _note(entry: dict[str, Any]) -> str:
 
 def text_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
     """Table of words, a row for each tuple."""
-    table = Table(*columns)
+    table = Table(*map(escape, columns))
     for row in rows:
         # what a user named may look like markup
         table.add_row(*map(escape, row))
@@ -123,11 +123,11 @@ def text_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
 
 def score_table(title: str, rows: dict[str, dict[str, float]], columns: list[str]) -> Table:
     """Table with a row for each name and a number for each column, one decimal; NaN as a dash."""
-    table = Table(title=title)
+    table = Table(title=escape(title))
     table.add_column("")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     for name, values in rows.items():
         cells = [values.get(column, float("nan")) for column in columns]
-        table.add_row(name, *("-" if value != value else f"{value:.1f}" for value in cells))
+        table.add_row(escape(name), *("-" if value != value else f"{value:.1f}" for value in cells))
     return table

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from pathlib import Path
+
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Signs that steer a terminal, turn the direction of writing, or stand for bytes of a file name that are no text."""
+
+
+def one_line(text: str) -> str:
+    """Text from a file or of its name as one line that any screen and any file can take."""
+    return UNSEEN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
 
 
 class ExitCode(IntEnum):
@@ -26,7 +35,7 @@ class InputError(Exception):
 
     def __init__(self, subject: str | Path, problem: str, remedy: str) -> None:
         self.subject, self.problem, self.remedy = str(subject), problem, remedy
-        super().__init__(" ".join(f"{self.subject}: {problem}; {remedy}".split()))
+        super().__init__(one_line(f"{self.subject}: {problem}; {remedy}"))
 
 
 class StopRequested(Exception):

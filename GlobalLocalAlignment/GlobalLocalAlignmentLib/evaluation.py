@@ -17,6 +17,8 @@ from .volumes import check_same_geometry, read_labelmap
 
 METRICS = ("dice", "assd_voxel", "pooled_asd_voxel", "assd_mm", "pooled_asd_mm", "hd95_mm")
 AVERAGE = "average"
+MOST_STRUCTURES = 254
+"""Of a label map; where there are more it is an image."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def evaluate_folders(
             _, reference_path = pair_cases({case: path}, truths)[case]
             prediction, reference = read_labelmap(path), read_labelmap(reference_path)
             check_same_geometry(reference, prediction)
-            chosen = names or _names(prediction.array, reference.array)
+            chosen = names or _names(path, prediction.array, reference.array)
             _refuse_other_labels(path, prediction.array, chosen, "the prediction")
             _refuse_other_labels(reference_path, reference.array, chosen, "the reference")
             scores += score_labelmaps(case, prediction.array, reference.array, chosen, reference.spacing)
@@ -125,8 +127,10 @@ def references_left_out(predictions: Path, references: Path) -> list[str]:
     return [case for case in find_volumes([references], "labelmap") if case not in found]
 
 
-def _names(*labelmaps: np.ndarray) -> dict[int, str]:
+def _names(path: Path, *labelmaps: np.ndarray) -> dict[int, str]:
     values = set().union(*(np.unique(labels).tolist() for labels in labelmaps)) - {0}
+    if len(values) > MOST_STRUCTURES:
+        raise InputError(path, f"and its reference hold {len(values)} label values", "name label maps, not images")
     return {value: f"label {value}" for value in sorted(values)}
 
 

@@ -14,6 +14,14 @@ from .errors import InputError
 from .wholefiles import whole_file
 
 Row = TypeVar("Row")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that a spreadsheet computes, or hands to another program."""
+
+TEXT_MARK = "'"
+"""Sign before such a cell: a spreadsheet shows the rest as text."""
+
+LARGEST_TABLE = 64 << 20
+"""Bytes of a table; one of ten thousand cases has a tenth of it."""
 
 
 def write_text(path: Path, text: str, remedy: str) -> None:
@@ -24,13 +32,13 @@ def write_text(path: Path, text: str, remedy: str) -> None:
     """
     try:
         with whole_file(path) as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise InputError(path, f"cannot be written ({error.strerror})", remedy) from error
 
 
 def write_rows(rows: Iterable[Any], kind: type, path: Path, remedy: str = "choose another --output") -> None:
-    """Write rows as CSV; numbers keep all their digits, NaN is an empty cell.
+    """Write rows as CSV; numbers keep all their digits, NaN is an empty cell, no text is a formula.
 
     Args:
         rows: instances of ``kind``.
@@ -45,7 +53,7 @@ def write_rows(rows: Iterable[Any], kind: type, path: Path, remedy: str = "choos
     writer = csv.DictWriter(stream, [field.name for field in fields(kind)])
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: "" if value != value else value for key, value in asdict(row).items()})
+        writer.writerow({key: _cell(value) for key, value in asdict(row).items()})
     write_text(path, stream.getvalue(), remedy)
 
 
@@ -63,6 +71,8 @@ def read_rows(kind: type[Row], path: Path, name: str, advice: str) -> list[Row]:
     """
     readers = _cell_readers(kind)
     try:
+        if path.stat().st_size > LARGEST_TABLE:
+            raise ValueError(f"it has more than {LARGEST_TABLE >> 20} MiB")
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             if reader.fieldnames != list(readers):
@@ -70,6 +80,17 @@ def read_rows(kind: type[Row], path: Path, name: str, advice: str) -> list[Row]:
             return [_row(kind, readers, cells) for cells in reader]
     except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise InputError(path, f"is no {name} ({error})", advice) from error
+
+
+def text_cell(text: str) -> str:
+    """Text for a cell that no spreadsheet takes for a formula."""
+    return TEXT_MARK + text if text.startswith((*FORMULA, TEXT_MARK)) else text
+
+
+def _cell(value: str | float) -> str | float:
+    if isinstance(value, str):
+        return text_cell(value)
+    return "" if value != value else value
 
 
 def _row(kind: type[Row], readers: dict[str, Callable[[str], object]], cells: dict[str | None, str]) -> Row:
@@ -80,8 +101,13 @@ def _row(kind: type[Row], readers: dict[str, Callable[[str], object]], cells: di
 
 def _cell_readers(kind: type) -> dict[str, Callable[[str], object]]:
     """How each column is read, in order."""
-    by_type = {"str": str, "int": int, "float": _number}
+    by_type = {"str": _text, "int": int, "float": _number}
     return {field.name: by_type[field.type] for field in fields(kind)}
+
+
+def _text(cell: str) -> str:
+    marked = cell.startswith(TEXT_MARK) and cell[1:].startswith((*FORMULA, TEXT_MARK))
+    return cell[1:] if marked else cell
 
 
 def _number(cell: str) -> float:

@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from .settingtypes import Blocks, Byte, Channels, DomainName, Extent, Fraction, Name, Positive, Term, Text
 
 
 class Section(BaseModel):
     """Part of the configuration: refuses keys it does not know and values of the wrong type."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class Label(Section):
@@ -26,14 +25,21 @@ class Label(Section):
     value: Annotated[int, Field(ge=1, le=254)]
     """Value of its voxels in label files, after `label_mapping`, and in results; 0 is background."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     """Its name in tables, in file names of probabilities, and of the segment in Slicer."""
 
-    color: tuple[int, int, int] = (128, 174, 128)
+    color: tuple[Byte, Byte, Byte] = (128, 174, 128)
     """Red, green and blue, 0 to 255, in pictures and in Slicer."""
 
-    terminology: str = ""
+    terminology: Term = ""
     """Slicer's serialised terminology entry (`category~type~modifier~...`); empty where it is not known."""
+
+
+def refuse_same_values(labels: list[Label]) -> None:
+    """Raise ValueError if two labels have the same value."""
+    values = [label.value for label in labels]
+    if len(set(values)) != len(values):
+        raise ValueError("two labels have the same value")
 
 
 class Plane(Section):
@@ -43,10 +49,10 @@ class Plane(Section):
     """Plane of the slices; `acquisition` takes the array axis with the largest spacing as their normal, for each volume
     by itself. Both domains are cut in the same plane: take the one that both were acquired in, where there is one."""
 
-    spacing: Annotated[float, Field(gt=0)] = 1.0
+    spacing: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     """Millimetres between rows and between columns. Coarser slices train faster and lose small structures."""
 
-    size: tuple[Positive, Positive] = (256, 256)
+    size: tuple[Extent, Extent] = (256, 256)
     """Rows and columns, multiples of 8 and at least 32. Size times spacing is the field of view: what lies outside of
     it is never segmented."""
 
@@ -93,7 +99,7 @@ class Intensity(Section):
 class Domain(Section):
     """The volumes of one role: where they are and how their values are scaled."""
 
-    modality: str = "automatic"
+    modality: DomainName = "automatic"
     """An entry of `intensity_by_modality`. `automatic` takes CT or MR by the values of most volumes: set it where that
     guess is wrong, or where both domains are of one modality and need names of their own."""
 
@@ -175,16 +181,16 @@ class Synthesis(Section):
     translator: Literal["ours", "cyclegan", "cycada", "stargan_v2", "munit", "drit"] = "ours"
     """What translates: ours, or one of the methods that the paper compares it with. `gla ablate` sets it."""
 
-    width: Positive = 64
+    width: Channels = 64
     """Channels of the first layer; the others are multiples of it. Time grows with its square, roughly."""
 
-    blocks: Positive = 4
+    blocks: Blocks = 4
     """Residual blocks of encoder and decoder."""
 
-    hidden: Positive = 256
+    hidden: Channels = 256
     """Width of the perceptrons that hold the style of each domain."""
 
-    discriminator_width: Positive = 64
+    discriminator_width: Channels = 64
     """Channels of the first layer of the image discriminator. Lower it where the discriminator wins."""
 
     iterations: Positive = 50000
@@ -230,19 +236,19 @@ class Segmentation(Section):
     """What trains: ours, or a method with networks of its own that trains translation and segmenter at once.
     `gla ablate` sets it."""
 
-    width: Positive = 64
+    width: Channels = 64
     """Channels of the segmenter's first layer; 64 with these `blocks` is a ResNet-50."""
 
-    blocks: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = (3, 4, 6, 3)
     """Bottlenecks of the four stages; the last stage needs two."""
 
     stem_pooling: bool = True
     """Max pooling after the first layer. Without it features are twice as fine, which small slices need."""
 
-    feature_discriminator_width: Annotated[int, Field(ge=4)] | None = None
+    feature_discriminator_width: Annotated[int, Field(ge=4, le=65536)] | None = None
     """Channels of the first layer of D1; half of the features' channels where it is not given."""
 
-    discriminator_width: Positive = 64
+    discriminator_width: Channels = 64
     """Channels of the first layer of D2."""
 
     iterations: Positive = 40000
@@ -385,13 +391,13 @@ class Prediction(Section):
 class Configuration(Section):
     """Everything a run depends on. Written to ``config.json`` of the run folder as it was used."""
 
-    preset: str = ""
+    preset: Text = ""
     """Name of the preset that the settings start from; a file given with `--config` may name it."""
 
     labels: list[Label] = []
     """The structures. Where the list is empty, every value of the source's label files becomes one."""
 
-    intensity_by_modality: dict[str, Intensity] = {}
+    intensity_by_modality: dict[DomainName, Intensity] = {}
     """The intensity rule of each modality, by its name."""
 
     plane: Plane = Plane()
@@ -413,9 +419,7 @@ class Configuration(Section):
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Configuration:
-        values = [label.value for label in self.labels]
-        if len(set(values)) != len(values):
-            raise ValueError("two labels have the same value")
+        refuse_same_values(self.labels)
         return self
 
     @model_validator(mode="after")

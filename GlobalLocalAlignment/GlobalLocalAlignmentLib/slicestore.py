@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .datatext import read_json
 from .machinefaults import named
 from .wholefiles import whole_file
 
@@ -94,8 +96,15 @@ class SliceStore:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether a finished store is in the folder."""
-        return (folder / INDEX_NAME).is_file()
+        """Whether a finished store is in the folder, all of it: what is not whole is written anew."""
+        try:
+            index = read_json((folder / INDEX_NAME).read_bytes())
+            count = len(index["cases"]) * math.prod(index["size"])
+            names = {IMAGES_NAME: 2, LABELS_NAME: 1} if index["labelled"] else {IMAGES_NAME: 2}
+            whole = len(index["positions"]) == len(index["cases"]) and count > 0
+            return whole and all((folder / name).stat().st_size == size * count for name, size in names.items())
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def by_case(self) -> Iterator[tuple[str, slice]]:
         """Each case with the range of its slices."""

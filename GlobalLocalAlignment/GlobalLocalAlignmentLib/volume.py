@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import InputError
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -39,3 +41,11 @@ def volume_suffix(path: Path) -> str:
     """Suffix in lower case, ``.nii.gz`` as one."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+
+
+def refuse_name(path: Path) -> None:
+    """Raise InputError for a name that is no text: ITK ends the process that gives it one."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(path, "has a name that is no UTF-8, or lies in a folder with one", "rename it") from None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import re
 import zlib
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel
 import numpy as np
@@ -22,26 +22,33 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from .dicomchecks import check_geometry, check_nesting
 from .errors import InputError
-from .volume import LPS_TO_RAS, volume_suffix
+from .textheaders import check_metaimage, check_nrrd
+from .volume import LPS_TO_RAS, refuse_name, volume_suffix
+from .volumechecks import (
+    AGAIN,
+    CHUNK,
+    MOST_PACKED,
+    check_spacing,
+    reason,
+    refuse_cut_short,
+    refuse_too_large,
+    unheard,
+)
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 DICOM_SUFFIXES = (".dcm", ".ima")
-AGAIN = "copy or export it again"
 
-CHUNK = 1 << 20
+MOST_REST = 64 << 20
+"""Bytes after the voxels of a NIfTI file; there should be none."""
+
 NIFTI_DIMENSIONS = 7
 NIFTI_UNITS = {1: 1e3, 3: 1e-3}
 """Millimetres of a metre and of a micrometre by their codes; everything else is millimetres."""
 
 SLICE_POSITION_TOLERANCE = 0.2
 """Slices of a series may lie this share of their distance beside an even spacing: scanners round positions."""
-
-METAIMAGE_BYTES = {
-    "CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4,
-    "LONG_LONG": 8, "ULONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8,
-}  # fmt: skip
-"""Bytes of a value by the name of its type, MET_ left out; of LONG the least, it depends on who wrote it."""
 
 # what a library would print about a broken file is said by an InputError, in one line
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -71,9 +78,11 @@ def read_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: it cannot be read.
     """
+    refuse_name(path)
     try:
         if path.is_dir():
-            return _read_series(path)
+            with unheard():
+                return _read_series(path)
         if not path.exists():
             raise InputError(path, "does not exist", "check the path")
         if path.stat().st_size == 0:
@@ -82,13 +91,14 @@ def read_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if suffix in (".nii.gz", ".nii"):
             return _read_nifti(path)
         if suffix in VOLUME_SUFFIXES:
-            if suffix in (".mha", ".mhd"):
-                _check_metaimage(path)
+            check = check_metaimage if suffix in (".mha", ".mhd") else check_nrrd
+            check(path)
             return _read_with_itk(path, str(path))
         if is_dicom_file(path):
-            return _read_dicom_file(path)
+            with unheard():
+                return _read_dicom_file(path)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({_reason(error)})", AGAIN) from error
+        raise InputError(path, f"cannot be read ({reason(error)})", AGAIN) from error
     raise InputError(path, "is not of a known format", f"use {', '.join(VOLUME_SUFFIXES)} or a DICOM folder")
 
 
@@ -96,42 +106,66 @@ def read_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    opened = gzip.open if volume_suffix(path) == ".nii.gz" else open
+    packed = volume_suffix(path) == ".nii.gz"
+    opened = gzip.open if packed else open
     try:
         with opened(path, "rb") as stream:
-            kind = _nifti_kind(path, stream.read(nibabel.Nifti2Image.header_class.sizeof_hdr))
-            stream.seek(0)
-            image = kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
-            array = _nifti_array(image)
+            header = _nifti_header(path, stream.read(nibabel.Nifti2Image.header_class.sizeof_hdr))
+            _check_nifti_size(path, header, packed)
+            array = _nifti_array(stream, header)
             # the checksum comes last; without it a damaged file reads like a good one
-            while stream.read(CHUNK):
-                pass
-        return array, _nifti_geometry(path, image)
+            rest = 0
+            while piece := stream.read(CHUNK):
+                rest += len(piece)
+                if rest > MOST_REST:
+                    raise InputError(path, "holds much more than the voxels that its header speaks of", AGAIN)
+        return array, _nifti_geometry(path, header)
     except (OSError, EOFError, zlib.error, ValueError, MemoryError, OverflowError) as error:
-        raise InputError(path, f"cannot be read ({_reason(error)})", AGAIN) from error
+        raise InputError(path, f"cannot be read ({reason(error)})", AGAIN) from error
     except (ImageFileError, HeaderDataError, WrapStructError) as error:
-        raise InputError(path, f"has a broken NIfTI header ({_reason(error)})", AGAIN) from error
+        raise InputError(path, f"has a broken NIfTI header ({reason(error)})", AGAIN) from error
 
 
-def _nifti_kind(path: Path, start: bytes) -> type[nibabel.Nifti1Image]:
-    """NIfTI-1 or NIfTI-2, after checks of what nibabel would repair in silence."""
-    for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
-        size = kind.header_class.sizeof_hdr
-        if len(start) >= size and size in (int.from_bytes(start[:4], order) for order in ("little", "big")):
-            header = kind.header_class(start[:size], check=False)
-            sizes, spacing = header["dim"][1 : 1 + NIFTI_DIMENSIONS], header["pixdim"][1:4]
-            count = int(header["dim"][0])
-            if not 1 <= count <= NIFTI_DIMENSIONS:
-                raise InputError(path, f"has a broken NIfTI header ({count} dimensions)", AGAIN)
-            if (sizes[:count] < 1).any():
-                raise InputError(path, f"has no voxels ({'x'.join(map(str, sizes[:count]))})", AGAIN)
-            _check_spacing(path, spacing[:count])
-            return kind
+def _nifti_header(path: Path, start: bytes) -> nibabel.Nifti1Header:
+    """Header of NIfTI-1 or NIfTI-2, after checks of what nibabel would repair in silence; extensions are not read."""
+    for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+        size = kind.sizeof_hdr
+        if len(start) < size or size not in (int.from_bytes(start[:4], order) for order in ("little", "big")):
+            continue
+        header = kind(start[:size], check=False)
+        sizes, count = header["dim"][1 : 1 + NIFTI_DIMENSIONS], int(header["dim"][0])
+        if not 1 <= count <= NIFTI_DIMENSIONS:
+            raise InputError(path, f"has a broken NIfTI header ({count} dimensions)", AGAIN)
+        if (sizes[:count] < 1).any():
+            raise InputError(path, f"has no voxels ({'x'.join(map(str, sizes[:count]))})", AGAIN)
+        if bytes(header["magic"]).startswith(b"ni"):
+            raise InputError(path, "is the header of a pair of files (.hdr and .img)", "export it as one .nii.gz")
+        check_spacing(path, header["pixdim"][1 : 1 + min(count, 3)].astype(np.float64) * _millimetres(header))
+        return kind(start[:size])
     raise InputError(path, "cannot be read (it is no NIfTI file)", AGAIN)
 
 
-def _nifti_array(image: nibabel.Nifti1Image) -> np.ndarray:
-    proxy = image.dataobj
+def _millimetres(header: nibabel.Nifti1Header) -> float:
+    """Of the unit of lengths of a header."""
+    return NIFTI_UNITS.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
+def _check_nifti_size(path: Path, header: nibabel.Nifti1Header, packed: bool) -> None:
+    """Raise InputError if a file cannot hold what its header speaks of, or the memory that is free cannot."""
+    wanted = math.prod(map(int, header.get_data_shape())) * header.get_data_dtype().itemsize
+    first, size = int(header.get_data_offset()), path.stat().st_size
+    if packed:
+        # how much is in it is known at its end alone, but one byte stands for so many and no more
+        if first + wanted > MOST_PACKED * size + CHUNK:
+            problem = f"cannot be read, it is damaged or cut short ({size} bytes cannot unpack to {first + wanted})"
+            raise InputError(path, problem, AGAIN)
+    else:
+        refuse_cut_short(path, max(0, size - first), wanted)
+    refuse_too_large(path, wanted)
+
+
+def _nifti_array(stream: BinaryIO, header: nibabel.Nifti1Header) -> np.ndarray:
+    proxy = nibabel.arrayproxy.ArrayProxy(stream, header, mmap=False)
     scaled = (proxy.slope, proxy.inter) != (1, 0)
     # 32 bits hold what a scanner measures; nibabel's own choice would be 64
     array = np.asarray(proxy, dtype=np.float32) if scaled else proxy.get_unscaled()
@@ -140,17 +174,17 @@ def _nifti_array(image: nibabel.Nifti1Image) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _nifti_geometry(path: Path, image: nibabel.Nifti1Image) -> np.ndarray:
+def _nifti_geometry(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
     """Where ITK puts the voxels, which chooses between the two matrices of a header by its own rule and minds the unit.
 
     nibabel's matrix is taken where ITK refuses both, because they are not orthogonal.
     """
-    ijk_to_ras = np.array(image.affine, np.float64)
+    ijk_to_ras = np.array(header.get_best_affine(), np.float64)
     if not np.isfinite(ijk_to_ras).all():
         raise InputError(path, "has a header with a position that is no number", "export it again")
-    unit = NIFTI_UNITS.get(int(image.header["xyzt_units"]) & 7, 1.0)
+    unit = _millimetres(header)
     in_millimetres = np.diag([unit, unit, unit, 1.0])
-    if isinstance(image, nibabel.Nifti2Image):
+    if isinstance(header, nibabel.Nifti2Header):
         # ITK does not know NIfTI-2
         return in_millimetres @ ijk_to_ras
     reader = sitk.ImageFileReader()
@@ -161,8 +195,9 @@ def _nifti_geometry(path: Path, image: nibabel.Nifti1Image) -> np.ndarray:
     except RuntimeError:
         return in_millimetres @ ijk_to_ras
     chosen = _itk_geometry(reader)
-    matrices = [matrix for matrix, code in (image.get_sform(coded=True), image.get_qform(coded=True)) if code > 0]
-    if matrices and not any(_same_place(chosen, in_millimetres @ matrix, image.shape[:3]) for matrix in matrices):
+    matrices = [matrix for matrix, code in (header.get_sform(coded=True), header.get_qform(coded=True)) if code > 0]
+    shape = header.get_data_shape()[:3]
+    if matrices and not any(_same_place(chosen, in_millimetres @ matrix, shape) for matrix in matrices):
         raise InputError(
             path,
             f"has a header that contradicts itself: voxels of {_lengths(chosen)} mm by its spacing,"
@@ -183,18 +218,13 @@ def _lengths(matrix: np.ndarray) -> str:
     return "x".join(f"{length:.3g}" for length in np.linalg.norm(matrix[:3, :3], axis=0))
 
 
-def _check_spacing(path: Path, spacing: np.ndarray) -> None:
-    if not np.isfinite(spacing).all() or (np.asarray(spacing) <= 0).any():
-        values = "x".join(f"{value:g}" for value in spacing)
-        raise InputError(path, f"has a voxel spacing of {values} mm", "export it again with its true spacing")
-
-
 # NRRD, MetaImage, single DICOM files
 
 
 def _read_with_itk(path: Path, names: str | tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     try:
-        image = sitk.ReadImage(names)
+        with unheard():
+            image = sitk.ReadImage(names)
     except RuntimeError as error:
         raise InputError(path, _itk_problem(error), AGAIN) from error
     if image.GetNumberOfComponentsPerPixel() != 1:
@@ -223,78 +253,15 @@ def _itk_problem(error: RuntimeError) -> str:
         return "has a voxel spacing of zero or no spacing"
     if "Bad direction" in text:
         return "has a direction matrix that is singular"
-    return f"cannot be read ({_reason(error)})"
-
-
-def _reason(error: BaseException) -> str:
-    """The line of a library's message that says most, without addresses in memory."""
-    lines = [line.strip() for line in str(getattr(error, "strerror", None) or error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("- could the file")] or [type(error).__name__]
-    text = re.sub(r"^(sitk::|itk::|ITK )ERROR: |^Reason: |\(0x[0-9a-f]+\)", "", lines[-1])
-    return text if len(text) < 160 else text[:157] + "..."
-
-
-def _check_metaimage(path: Path) -> None:
-    """Refuse data that are cut short or damaged, which ITK reports on the screen, or not at all."""
-    fields, start = _metaimage_fields(path)
-    name = fields["ElementDataFile"]
-    try:
-        if "ElementSpacing" in fields:
-            _check_spacing(path, np.array(fields["ElementSpacing"].split(), np.float64))
-        sizes = [int(size) for size in fields["DimSize"].split()]
-        kind = fields["ElementType"].upper().removeprefix("MET_").removesuffix("_ARRAY")
-        value_bytes = METAIMAGE_BYTES[kind] * int(fields.get("ElementNumberOfChannels", 1))
-        compressed = fields.get("CompressedData", "").lower() == "true"
-        packed_bytes = int(fields["CompressedDataSize"]) if compressed else 0
-    except (KeyError, ValueError) as error:
-        raise InputError(path, f"has a broken MetaImage header ({_reason(error)})", AGAIN) from error
-    if not sizes or min(sizes) < 1:
-        raise InputError(path, f"has no voxels ({'x'.join(map(str, sizes))})", AGAIN)
-    if name.upper().startswith("LIST") or "%" in name:
-        return
-    data = path if name.upper() == "LOCAL" else path.parent / name
-    if not data.is_file():
-        raise InputError(path, f"names the data file {name}, which is not there", "put it beside the header")
-    first, wanted = start if data == path else 0, math.prod(sizes) * value_bytes
-    held = data.stat().st_size - first
-    if compressed:
-        held = _inflated_bytes(data, first, packed_bytes) if packed_bytes <= held else None
-    if held is None or held < wanted:
-        raise InputError(
-            path, f"cannot be read, it is damaged or cut short (it holds {held or 0} of {wanted} bytes)", AGAIN
-        )
-
-
-def _metaimage_fields(path: Path) -> tuple[dict[str, str], int]:
-    """Header of a MetaImage and where it ends."""
-    fields: dict[str, str] = {}
-    with open(path, "rb") as stream:
-        while "ElementDataFile" not in fields:
-            key, equals, value = stream.readline(CHUNK).decode(errors="replace").partition("=")
-            if not equals:
-                raise InputError(path, "cannot be read (it has no MetaImage header)", AGAIN)
-            fields[key.strip()] = value.strip()
-        return fields, stream.tell()
-
-
-def _inflated_bytes(path: Path, start: int, length: int) -> int | None:
-    """Size of compressed data when unpacked, None where they are damaged or end too early."""
-    inflate, size = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
-    with open(path, "rb") as stream:
-        stream.seek(start)
-        try:
-            while not inflate.eof and (packed := stream.read(min(CHUNK, length))):
-                length -= len(packed)
-                size += len(inflate.decompress(packed))
-        except zlib.error:
-            return None
-    return size if inflate.eof else None
+    return f"cannot be read ({reason(error)})"
 
 
 # DICOM
 
 
 def _read_dicom_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    check_nesting(path)
+    _slice_origins(path, (str(path),))
     array, ijk_to_ras = _read_with_itk(path, str(path))
     if array.ndim == 3 and array.shape[2] == 1:
         raise InputError(path, "is one slice", "name the folder of its DICOM series")
@@ -303,9 +270,13 @@ def _read_dicom_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     names = _series_files(folder)
+    origins, normal = _slice_origins(folder, names)
     if len(names) == 1:
-        return _read_with_itk(folder, names[0])
-    _check_even(folder, *_slice_origins(folder, names))
+        array, ijk_to_ras = _read_with_itk(folder, names[0])
+        if array.ndim == 3 and array.shape[2] == 1:
+            raise InputError(folder, "holds one slice", "name a series of several")
+        return array, ijk_to_ras
+    _check_even(folder, origins, normal)
     return _read_with_itk(folder, names)
 
 
@@ -323,6 +294,8 @@ def read_slices(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray, np.nda
     Raises:
         InputError: a file cannot be read, or the slices are no evenly spaced stack.
     """
+    for path in paths:
+        check_nesting(path)
     names = tuple(map(str, paths))
     origins, normal = _slice_origins(folder, names)
     order = np.argsort(origins @ normal, kind="stable").tolist()
@@ -339,11 +312,15 @@ def find_series(folder: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         InputError: they cannot be read.
     """
+    for path in folder.iterdir():
+        refuse_name(path)
+        if path.is_file():
+            check_nesting(path)
     reader = sitk.ImageSeriesReader
     try:
         return {name: reader.GetGDCMSeriesFileNames(str(folder), name) for name in reader.GetGDCMSeriesIDs(str(folder))}
     except RuntimeError as error:
-        raise InputError(folder, f"cannot be read ({_reason(error)})", AGAIN) from error
+        raise InputError(folder, f"cannot be read ({reason(error)})", AGAIN) from error
 
 
 def refuse_damaged_slices(folder: Path, series: dict[str, tuple[str, ...]]) -> None:
@@ -360,22 +337,13 @@ def refuse_damaged_slices(folder: Path, series: dict[str, tuple[str, ...]]) -> N
 def _series_files(folder: Path) -> tuple[str, ...]:
     series = find_series(folder)
     if len(series) > 1:
-        counts = ", ".join(f"{_description(names[0])} of {len(names)} files" for names in series.values())
+        # by the names of files: what a header calls a series may name the patient
+        counts = ", ".join(f"that of {Path(names[0]).name} with {len(names)} files" for names in series.values())
         raise InputError(folder, f"holds {len(series)} DICOM series ({counts})", "put each into a folder of its own")
     refuse_damaged_slices(folder, series)
     if not series:
         raise InputError(folder, "holds no DICOM series that can be read", "name a volume file or a DICOM folder")
     return next(iter(series.values()))
-
-
-def _description(name: str) -> str:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(name)
-    try:
-        reader.ReadImageInformation()
-        return reader.GetMetaData("0008|103e").strip() or Path(name).name
-    except RuntimeError:
-        return Path(name).name
 
 
 def _slice_origins(folder: Path, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -386,8 +354,9 @@ def _slice_origins(folder: Path, names: tuple[str, ...]) -> tuple[np.ndarray, np
         try:
             reader.ReadImageInformation()
         except RuntimeError as error:
-            raise InputError(name, f"cannot be read ({_reason(error)})", AGAIN) from error
-        if reader.GetDimension() == 3 and reader.GetSize()[2] > 1:
+            raise InputError(name, f"cannot be read ({reason(error)})", AGAIN) from error
+        check_geometry(Path(name), reader)
+        if len(names) > 1 and reader.GetDimension() == 3 and reader.GetSize()[2] > 1:
             raise InputError(folder, "holds several volumes of many slices each", "put each into a folder of its own")
         origins.append(reader.GetOrigin()[:3])
         directions.append(reader.GetDirection()[:9])

@@ -11,10 +11,14 @@ import numpy as np
 
 from .errors import InputError
 from .volume import Volume
+from .volumechecks import FARTHEST, check_spacing
 from .volumereaders import read_slices, read_voxels
 from .volumewriters import write_volume
 
 __all__ = ["Volume", "check_same_geometry", "read_labelmap", "read_volume", "write_volume"]
+
+LARGEST_VALUE = 1e15
+"""Of an image; beyond it sums of 32 bits overflow."""
 
 CORNER_TOLERANCE = 1e-2
 """Corners of an image and of its label map may lie this share of a voxel apart."""
@@ -40,7 +44,11 @@ def read_volume(path: Path, slices: Sequence[Path] = ()) -> Volume:
     array = volume.array
     if array.dtype.kind == "f" and not _all_finite(array):
         raise InputError(path, "holds NaN or infinite values", "replace them, for example by the value of air")
-    if array.min() == array.max():
+    low, high = array.min(), array.max()
+    if array.dtype.itemsize > 2 and max(-float(low), float(high)) > LARGEST_VALUE:
+        most = low if -float(low) > float(high) else high
+        raise InputError(path, f"holds a value of {most:g}", "replace it, no scanner measures that much")
+    if low == high:
         raise InputError(path, f"is constant, every voxel is {array.flat[0]:g}", "check the export or leave it out")
     return volume
 
@@ -115,6 +123,9 @@ def _read(path: Path, slices: Sequence[Path] = ()) -> Volume:
         raise InputError(
             path, "has a header without a usable direction, two of its axes are parallel", "export it again"
         )
+    check_spacing(path, lengths)
+    if np.abs(ijk_to_ras[:3, 3]).max() > FARTHEST:
+        raise InputError(path, f"lies {np.abs(ijk_to_ras[:3, 3]).max():g} mm from the origin", "export it again")
     return Volume(array, ijk_to_ras, path)
 
 

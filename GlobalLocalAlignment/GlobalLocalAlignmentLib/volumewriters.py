@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
-from .volume import LPS_TO_RAS, Volume, volume_suffix
+from .volume import LPS_TO_RAS, Volume, refuse_name, volume_suffix
 from .wholefiles import put_in_place
 
 PART_PREFIX = ".part_"
@@ -39,6 +39,7 @@ def write_volume(volume: Volume, path: Path, fields: Mapping[str, str] | None = 
     Raises:
         InputError: the suffix is not known or the folder cannot be written.
     """
+    refuse_name(path)
     suffix = volume_suffix(path)
     if suffix not in WRITABLE_SUFFIXES:
         raise InputError(path, "has no suffix that can be written", f"use one of {', '.join(WRITABLE_SUFFIXES)}")

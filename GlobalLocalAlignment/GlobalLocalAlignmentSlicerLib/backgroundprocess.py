@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,8 +25,20 @@ LINES_A_POLL = 200
 GRACE_SECONDS = 5.0
 """Time to leave by itself that a process gets before it is ended by force."""
 
-SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
-"""Environment variables with these words in their names are not handed on: the core needs none of them."""
+SECRET_WORDS = (
+    *("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "COOKIE", "SESSION_KEY"),
+    *("APIKEY", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "SIGNING_KEY", "ENCRYPTION_KEY", "CONNECTION_STRING"),
+)
+SECRET_NAMES = re.compile(
+    r"(.*_)?(PAT|PWD|PASS|AUTH|KEY|DSN)|(AWS|AZURE|GCP|GOOGLE|GH|GITHUB|GITLAB|CI)_.*|SSH_.*|GPG_.*|KUBECONFIG|NETRC"
+)
+"""Environment variables with such a word in their names, or with such names, are not handed on: the core needs none."""
+
+SECRET_VALUE = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+"""An address with a password in it; none is handed on but that of a proxy."""
+
+KEPT_NAMES = re.compile(r"PWD|OLDPWD|(HTTPS?|FTP|ALL|NO)_PROXY|CUDA_.*|NVIDIA_.*|(REQUESTS|CURL)_CA_BUNDLE|SSL_CERT_.*")
+"""What is handed on whatever else is said of it: proxies, certificates, and what chooses a GPU."""
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL) if hasattr(signal, "SIGKILL") else ()
 """Exit codes of a process that was killed, and of a launcher whose child was."""
@@ -169,6 +183,9 @@ def callCore(
         OSError: the folder cannot be written, or the process not be started.
     """
     call = folder / "call.txt"
+    if any("\n" in word or "\r" in word for word in words):
+        # its second line would be an option of its own
+        raise OSError(errno.EINVAL, _("a name with the end of a line in it cannot be used"))
     call.write_text("\n".join(["--events", *words]), encoding="utf-8")
     process = BackgroundProcess(
         [f"@{call}"], folder / "output.txt", onEvent, onText, onFinished, stopFile, startTimer, python
@@ -183,7 +200,7 @@ def parseEvent(line: str) -> dict[str, Any] | None:
         return None
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
 
@@ -211,11 +228,17 @@ def reasonOf(code: int, *folders: Path | None, lower: str | None = "") -> str:
 
 def coreEnvironment(environment: Mapping[str, str]) -> dict[str, str]:
     """Environment for the core: it finds its package, speaks UTF-8 at once, and knows no secrets of the user."""
-    kept = {
-        name: value for name, value in environment.items() if not any(word in name.upper() for word in SECRET_WORDS)
-    }
+    kept = {name: value for name, value in environment.items() if not _isSecret(name.upper(), value)}
     paths = [str(CORE_FOLDER), *filter(None, [kept.get("PYTHONPATH", "")])]
     return kept | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _isSecret(name: str, value: str) -> bool:
+    """Whether a variable, its name in capitals, may hold what only its owner should know."""
+    if KEPT_NAMES.fullmatch(name):
+        return False
+    named = any(word in name for word in SECRET_WORDS) or SECRET_NAMES.fullmatch(name)
+    return bool(named or SECRET_VALUE.search(value))
 
 
 def _signalGroup(process: subprocess.Popen, force: bool) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 from slicer.i18n import tr as _
 
 from .modelcard import ModelCard
+
+LONGEST_FACT = 100
+"""Signs of what is told of a model."""
 
 
 def describeCard(card: ModelCard) -> str:
@@ -28,23 +32,29 @@ def describeCard(card: ModelCard) -> str:
     if {"source_cases", "target_cases"} <= provenance.keys():
         lines.append(
             _("trained on {source} labelled and {target} unlabelled volumes, preset {preset}, {date}").format(
-                source=html.escape(str(provenance["source_cases"])),
-                target=html.escape(str(provenance["target_cases"])),
-                preset=html.escape(str(provenance.get("preset", "-"))),
-                date=html.escape(str(provenance.get("date", "-"))),
+                source=_escaped(provenance["source_cases"]),
+                target=_escaped(provenance["target_cases"]),
+                preset=_escaped(provenance.get("preset", "-")),
+                date=_escaped(provenance.get("date", "-")),
             )
         )
     dice = card.scores.get("validation_slice_dice")
     if isinstance(dice, dict):
-        values = [value for value in dice.values() if isinstance(value, (int, float))]
+        values = [value for value in dice.values() if isinstance(value, (int, float)) and 0 <= value <= 1]
         if values:
             lines.append(
                 _("mean Dice {dice:.1f} % on the slices of {count} watched volumes").format(
                     dice=100 * sum(values) / len(values),
-                    count=html.escape(str(card.scores.get("validation_cases", "?"))),
+                    count=_escaped(card.scores.get("validation_cases", "?")),
                 )
             )
     return "<br>".join([*lines, labels])
+
+
+def _escaped(fact: Any) -> str:
+    """A fact of a card, which may be anything, as a short text."""
+    text = str(fact) if isinstance(fact, (str, int, float)) else "?"
+    return html.escape(text[:LONGEST_FACT])
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,9 @@ from slicer.i18n import tr as _
 from .scenecomparer import Comparison
 from .worstslice import WorstSlice
 
+TELLING = 0.05
+"""From this difference of means on, of a mask that goes from 0 to 1, its brightness is worth a second look."""
+
 
 def describeNotes(comparison: Comparison) -> list[str]:
     """A line for each structure of which there is something to know: without counterpart, empty, resampled."""
@@ -31,11 +34,12 @@ def describeMask(comparison: Comparison) -> str:
     if not means:
         return ""
     right, wrong = np.mean(means, axis=0)
-    meaning = (
-        _("it is higher where the result is wrong, so look twice where it is bright")
-        if wrong > right
-        else _("it is not higher where the result is wrong, so it does not point at these errors")
-    )
+    if wrong - right > TELLING:
+        meaning = _("it is higher where the result is wrong, so look twice where it is bright")
+    elif wrong > right:
+        meaning = _("it is hardly higher where the result is wrong, so it says little about these errors")
+    else:
+        meaning = _("it is not higher where the result is wrong, so it does not point at these errors")
     text = _("Local feature mask: {right:.3f} on average in correct voxels, {wrong:.3f} in wrong ones; {meaning}.")
     return text.format(right=right, wrong=wrong, meaning=meaning)
 

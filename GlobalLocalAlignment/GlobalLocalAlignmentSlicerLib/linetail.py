@@ -8,6 +8,9 @@ CHUNK_BYTES = 1 << 16
 LONGEST_BYTES = 1 << 20
 """A line that goes on for longer is none of ours: what there is of it is a line, so that memory does not grow."""
 
+CHUNKS_A_READ = 64
+"""What is read at one time, 4 MiB, so that whoever asks gets an answer soon."""
+
 
 class LineTail:
     """Reads a growing file line by line, a bounded amount at a time.
@@ -31,11 +34,15 @@ class LineTail:
             atEnd: nothing more will be written, so that a last line without an end is a line too.
         """
         lines: list[str] = []
+        chunks = 0
         while len(lines) < most:
             line, separator, rest = self._rest.partition(b"\n")
             if separator:
                 self._rest = rest
             else:
+                if chunks == CHUNKS_A_READ:
+                    break
+                chunks += 1
                 chunk = self._chunk()
                 self._rest += chunk
                 if chunk and (len(self._rest) < LONGEST_BYTES or b"\n" in chunk):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,11 @@ from .translation import tr as _
 
 FORMAT = "GlobalLocalAlignment"
 KNOWN_FORMAT_VERSION = 1
+LABEL_VALUES = range(1, 255)
+LONGEST_NAME, LONGEST_TERM, LARGEST_NUMBER = 128, 2000, 1e9
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Signs that steer a terminal, turn the direction of writing, or are half of one; the core refuses the same."""
+
 MOST_HEADER_BYTES = 16 << 20
 """The header of a real model is some hundred kilobytes; no more than this is read of a file that claims more."""
 
@@ -77,28 +83,63 @@ def readModelCard(path: Path) -> ModelCard:
     """
     card = _card(_header(path), path)
     try:
-        version = int(card["format_version"])
+        version = int(_finite(card["format_version"]))
         if version > KNOWN_FORMAT_VERSION:
             text = _("{name} was written by a newer version of the extension; update the extension")
             raise ModelCardError(text.format(name=path.name))
         plane = card["plane"]
         return ModelCard(
             path,
-            tuple(
-                LabelCard(int(label["value"]), str(label["name"]), _color(label["color"]), str(label["terminology"]))
-                for label in card["labels"]
-            ),
-            str(card["source"]["modality"]),
-            str(card["target"]["modality"]),
-            str(plane["orientation"]),
-            float(plane["spacing"]),
-            (int(plane["size"][0]), int(plane["size"][1])),
-            tuple(map(str, card["networks"])),
+            _labels(card["labels"]),
+            _text(card["source"]["modality"]),
+            _text(card["target"]["modality"]),
+            _text(plane["orientation"]),
+            float(_finite(plane["spacing"])),
+            (int(_finite(plane["size"][0])), int(_finite(plane["size"][1]))),
+            tuple(map(_text, card["networks"])),
             dict(card["provenance"]),
             dict(card["scores"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise _damagedCard(path) from error
+
+
+def _labels(entries: list[dict[str, Any]]) -> tuple[LabelCard, ...]:
+    """Structures of a card.
+
+    Raises:
+        ValueError: none, or two with one value, or what no card of ours holds.
+    """
+    labels = tuple(
+        LabelCard(
+            int(_finite(entry["value"])),
+            _text(entry["name"]),
+            _color(entry["color"]),
+            _text(entry["terminology"], LONGEST_TERM),
+        )
+        for entry in entries
+    )
+    values = {label.value for label in labels}
+    if not labels or len(values) < len(labels) or not values <= set(LABEL_VALUES) or not all(x.name for x in labels):
+        raise ValueError("labels have names and values of their own")
+    return labels
+
+
+def _text(value: Any, most: int = LONGEST_NAME) -> str:
+    """A text of a card, which is shown and becomes names of nodes.
+
+    Raises:
+        ValueError: it is none, too long, or holds control characters.
+    """
+    if not isinstance(value, str) or len(value) > most or CONTROL.search(value):
+        raise ValueError("a text is short and has no control characters")
+    return value
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST_NUMBER:
+        raise ValueError("a number is finite")
+    return value
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -119,7 +160,7 @@ def _header(path: Path) -> dict[str, Any]:
     except OSError as error:
         text = _("{name} cannot be read: {reason}")
         raise ModelCardError(text.format(name=path.name, reason=error.strerror)) from error
-    except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise damaged from error
     return header
 
@@ -131,7 +172,7 @@ def _card(header: dict[str, Any], path: Path) -> dict[str, Any]:
         raise ModelCardError(text.format(name=path.name))
     try:
         card = json.loads(metadata["card"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damagedCard(path) from error
     if not isinstance(card, dict):
         raise _damagedCard(path)
@@ -144,7 +185,7 @@ def _damagedCard(path: Path) -> ModelCardError:
 
 
 def _color(color: Any) -> tuple[int, int, int]:
-    red, green, blue = (int(part) for part in color)
+    red, green, blue = (int(_finite(part)) for part in color)
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError("a colour has three parts from 0 to 255")
     return red, green, blue

@@ -14,6 +14,8 @@ from .linetail import LineTail
 EVENTS_NAME, CONFIGURATION_NAME, MODEL_NAME, STOP_NAME = "events.jsonl", "config.json", "model.safetensors", "stop"
 KNOWN_SCHEMA = 1
 LINES_A_POLL = 500
+LARGEST_NUMBER = 1e15
+"""What is larger, or no number, is nothing that a training tells."""
 
 MOST_POINTS = 2000
 """Points of a curve that are kept at most, however long the run."""
@@ -112,7 +114,7 @@ class RunWatcher:
         """Settings of the run, empty where they cannot be read."""
         try:
             content = json.loads((self.folder / CONFIGURATION_NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
@@ -157,7 +159,7 @@ class RunWatcher:
     def _extend(self, event: dict[str, Any], prefix: str) -> None:
         values, iteration = event.get("values"), int(_number(event.get("iteration"), 0))
         for name, value in values.items() if isinstance(values, dict) else ():
-            if not isinstance(value, (int, float)):
+            if _number(value, None) is None:
                 continue
             # a run that was killed does the iterations since its last checkpoint once more
             self.state.curves[self.state.stage][prefix + name].add(iteration, float(value))
@@ -170,4 +172,6 @@ class RunWatcher:
 
 
 def _number(value: Any, otherwise: Any) -> Any:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else otherwise
+    """The number that an event gives; anybody may have written the line."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+    return value if known else otherwise

@@ -3,10 +3,10 @@
     python Testing/Benchmarks/kill_and_resume.py [--kills 20] [--seed 0]
 
 Each of the trainings, on a tiny phantom and both stages long, is killed once, at a moment that the seed draws, and then
-resumed to its end; every third one while a checkpoint is written. One more training is killed again and again on its
-way. Moments are counted and not timed, see ``Testing/killing.py``, so they are the same on every machine. Compared are
-the model, its card but for the date, every checkpoint that is left, the panels, the curves and the names of all files.
-POSIX and CPU alone.
+resumed to its end; every third one while a checkpoint is written, the others in each stage by turns. One more training
+is killed again and again on its way. Moments are counted and not timed, see ``Testing/killing.py``, so they are the
+same on every machine. Compared are the model, its card but for the date, every checkpoint that is left, the panels, the
+curves and the names of all files. POSIX and CPU alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import json
 import random
 import sys
 import tempfile
+from collections import defaultdict
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +77,14 @@ def _reference(folder: Path, settings: Configuration) -> list[Tick]:
 
 
 def _moments(ticks: list[Tick], count: int, seed: int) -> list[Tick]:
-    chance = random.Random(seed)
-    in_checkpoints = [tick for tick in ticks if tick.in_checkpoint]
-    return [chance.choice(ticks if index % CHECKPOINT_SHARE else in_checkpoints) for index in range(count)]
+    """By turns while a checkpoint is written and elsewhere, where each stage comes in its turn: most ticks are pieces
+    of checkpoints."""
+    chance, elsewhere = random.Random(seed), defaultdict(list)
+    for tick in ticks:
+        if not tick.in_checkpoint:
+            elsewhere[tick.place].append(tick)
+    in_checkpoints, turns = [tick for tick in ticks if tick.in_checkpoint], cycle(elsewhere.values())
+    return [chance.choice(next(turns) if index % CHECKPOINT_SHARE else in_checkpoints) for index in range(count)]
 
 
 def _often(ticks: int, count: int, seed: int) -> list[int]:

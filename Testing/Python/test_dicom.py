@@ -46,7 +46,7 @@ def test_a_text_and_a_dicomdir_beside_a_series_do_no_harm(tmp_path: Path):
 def test_two_series_are_named_with_their_files(tmp_path: Path):
     write_series(tmp_path, STACK)
     write_series(tmp_path, STACK[:3], "1.2.9")
-    refused(tmp_path, r"2 DICOM series \(Series 1.2.3 of 5 files, Series 1.2.9 of 3 files\)")
+    refused(tmp_path, r"2 DICOM series \(that of 1.2.3_8_\d.dcm with 5 files, that of 1.2.9_8_\d.dcm with 3")
 
 
 def test_times_at_one_place_are_refused(tmp_path: Path):

@@ -379,6 +379,10 @@ def test_the_mask_is_averaged_where_the_result_is_right_and_where_it_is_wrong(se
     assert spleen.mask_wrong == pytest.approx(values[only].mean())
     assert spleen.mask_correct == pytest.approx(values[(compared == 2) & (truth == 2)].mean())
     assert "so look twice where it is bright" in section.ui.compareStatusLabel.text
+    values[wrong] += 0.03 + values[right].mean() - values[wrong].mean()
+    results.showVolume(volume, values, results.FEATURE_MASK)
+    compare(section, slicer_host)
+    assert "it is hardly higher" in section.ui.compareStatusLabel.text
     results.showVolume(volume, 2 - values, results.FEATURE_MASK)
     compare(section, slicer_host)
     assert "it does not point at these errors" in section.ui.compareStatusLabel.text

@@ -152,7 +152,6 @@ def _panel(
         "image": image.numpy(),
         "prediction": cut(segmented, "nearest", 0),
         "truth": cut(class_indices(truth, card.labels), "nearest", 0),
-        "cases": case.name,
     }
     mask = result_path(folder, case.image, "feature_mask")
     if mask.is_file():

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..errors import one_line
 from ..evaluation import AVERAGE, METRICS, known_mean
 from ..resultfiles import write_rows, write_text
 from .masks import MaskScore
@@ -22,6 +23,10 @@ SHOWN = (
 
 LARGEST = "largest parts"
 NOT_FOUND = "structures not found"
+LATEX_SIGNS = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 MASK_COLUMNS = {
     "area under the curve": "area_under_curve",
     "correlation": "correlation",
@@ -128,12 +133,12 @@ def _mask_table(methods: dict[str, dict[int, list[MaskScore]]]) -> str:
 def markdown_table(heads: list[str], rows: list[list[str]]) -> str:
     """A table whose cells cannot break it."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(one_line(cell).replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def latex(results: Results) -> str:
     """One table for each direction in the manner of the paper's: Dice, then ASD in voxels, of each structure."""
-    parts = [f"% {note}" for note in results.notes]
+    parts = [f"% {one_line(note)}" for note in results.notes]
     for direction, methods in results.scores.items():
         dice = {method: statistics(runs, "dice") for method, runs in methods.items()}
         distance = {method: statistics(runs, "assd_voxel") for method, runs in methods.items()}
@@ -165,9 +170,8 @@ def latex(results: Results) -> str:
 
 
 def _latex(text: str) -> str:
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    """Text that LaTeX sets as it is: no sign of it is a command."""
+    return one_line(text).translate(LATEX_SIGNS)
 
 
 def cell_text(statistic: Statistic, factor: float, decimals: int, between: str = "±") -> str:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ErrorCollector, InputError
+from ..volumechecks import refuse_too_large
 from ..volumes import Volume, read_labelmap, read_volume
 from .example import read_example
 from .published import LabelledCase, LabelTable, PublishedCase
@@ -135,9 +137,11 @@ def _read_nifti(path: Path) -> LabelledCase:
 
 def _read_npz(path: Path) -> LabelledCase:
     try:
+        with zipfile.ZipFile(path) as archive:
+            refuse_too_large(path, sum(entry.file_size for entry in archive.infolist()))
         with np.load(path, allow_pickle=False) as arrays:
             image, labels = arrays["arr_0"], arrays["arr_1"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             path, f"holds no arrays arr_0 and arr_1 ({error})", "make it again, or use the .nii"
         ) from error

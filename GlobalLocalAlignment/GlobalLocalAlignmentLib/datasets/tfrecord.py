@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..datatext import read_bounded
 from ..errors import InputError
 
 POLYNOMIAL = 0x82F63B78
@@ -20,6 +21,9 @@ MASK_DELTA = 0xA282EAD8
 LENGTH_BYTES, CHECKSUM_BYTES = 8, 4
 LANE = 512
 """Bytes that are gone through one after the other; the lanes of a long string are gone through side by side."""
+
+LARGEST_FILE = 64 << 20
+"""Bytes; a slice with its label has one and a half million."""
 
 AGAIN = "download it again"
 
@@ -31,9 +35,11 @@ def read_records(path: Path) -> list[bytes]:
         InputError: the file cannot be read, is cut short, or a checksum is wrong.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, LARGEST_FILE)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "check its permissions") from error
+    except ValueError as error:
+        raise InputError(path, f"is no slice of a data set ({error})", AGAIN) from error
     if not content:
         raise InputError(path, "is empty, it has no bytes", AGAIN)
     records, position = [], 0

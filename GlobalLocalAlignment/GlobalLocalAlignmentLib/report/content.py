@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
 import zipfile
 import zlib
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..comparison.methods import METHODS
+from ..config import Configuration
+from ..datatext import LARGEST_TEXT, read_bounded, read_json
 from ..errors import InputError
-from ..evaluation import ClassScore, read_scores
+from ..evaluation import METRICS, MOST_STRUCTURES, ClassScore, read_scores
+from ..settingtypes import LARGEST_SLICE
+from ..training.events import LONGEST_LINE, read_events
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
+MOST_PANEL_BYTES = 256 << 20
+MOST_ROWS = 64
+PANELS = {"translation_": ("source", "translated", "target"), "segmentation_": ("image", "prediction")}
+"""Arrays that a panel must have, by the prefix of its name."""
+
+DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for a file that is no archive of arrays."""
+
+MOST_ITERATIONS = 10**12
 
 
 @dataclass
@@ -59,7 +74,7 @@ def read_run(run: Path) -> RunContent:
     """Read a run folder; a part that cannot be read is left out."""
     return RunContent(
         _configuration(run / "config.json"),
-        _events(run / "events.jsonl"),
+        list(read_events(run / "events.jsonl")),
         _curves(run / "metrics.csv"),
         _scores(run / "scores"),
         read_panels(run / "panels", "translation_"),
@@ -69,40 +84,31 @@ def read_run(run: Path) -> RunContent:
 
 def _configuration(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Configuration.model_validate(read_json(read_bounded(path, LARGEST_TEXT))).dump()
+    except (OSError, ValueError, ValidationError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
-def _events(path: Path) -> list[dict[str, Any]]:
-    events = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                # a run that was killed may have left half a line
-                continue
-            if isinstance(entry, dict):
-                events.append(entry)
-    return events
+def _put(curve: list[tuple[int, float]], iteration: int, value: float) -> None:
+    """Add a value; a run that was killed, or went back, does the iterations since its checkpoint once more."""
+    while curve and curve[-1][0] >= iteration:
+        curve.pop()
+    curve.append((iteration, value))
 
 
 def _curves(path: Path) -> Curves:
     curves: Curves = defaultdict(lambda: defaultdict(list))
-    if path.is_file():
-        with open(path, encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                try:
-                    curve = curves[row["stage"]][row["name"]]
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+            # by lines of a bounded length: no name in this table holds the end of one
+            for row in csv.DictReader(iter(lambda: stream.readline(LONGEST_LINE), "")):
+                with suppress(KeyError, TypeError, ValueError):
                     iteration, value = int(row["iteration"]), float(row["value"])
-                except (KeyError, TypeError, ValueError):
-                    continue
-                # a run that was killed, or went back, does the iterations since its checkpoint once more
-                while curve and curve[-1][0] >= iteration:
-                    curve.pop()
-                curve.append((iteration, value))
+                    if 0 <= iteration <= MOST_ITERATIONS and math.isfinite(value):
+                        _put(curves[row["stage"]][row["name"]], iteration, value)
+    except (OSError, csv.Error):
+        # what was read of a damaged table can be shown
+        pass
     return curves
 
 
@@ -113,19 +119,51 @@ def _scores(folder: Path) -> dict[str, list[ClassScore]]:
             found[path.stem] = read_scores(path)
         except InputError:
             continue
-    return {method: scores for method, scores in found.items() if scores}
+    return {
+        method: scores
+        for method, scores in found.items()
+        if scores and len({score.label for score in scores}) <= MOST_STRUCTURES and not any(map(_infinite, scores))
+    }
+
+
+def _infinite(score: ClassScore) -> bool:
+    """Whether a number is infinite: we write none, and no figure can show one."""
+    return any(math.isinf(getattr(score, metric)) for metric in METRICS)
 
 
 def read_panels(folder: Path, prefix: str) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays of the panels whose file names begin with a prefix, by the rest of the name; damaged ones are left out."""
+    """Arrays of the panels whose file names begin with a prefix, by the rest of the name; damaged ones are left out.
+
+    Args:
+        folder: of the panels.
+        prefix: one of ``PANELS``.
+    """
     found = {}
     for path in sorted(folder.glob(f"{prefix}*.npz"), key=_order):
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                found[path.stem.removeprefix(prefix)] = dict(content)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            continue
+        with suppress(*DAMAGED):
+            found[path.stem.removeprefix(prefix)] = _panel(path, PANELS[prefix])
     return found
+
+
+def _panel(path: Path, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Pictures (n, rows, columns) of one size.
+
+    Raises:
+        ValueError, KeyError and others of ``DAMAGED``: the file holds something else, or more than a panel has.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MOST_PANEL_BYTES:
+            raise ValueError("it unpacks to more than a panel has")
+    with np.load(path, allow_pickle=False) as content:
+        arrays = dict(content)
+    shape = arrays[wanted[0]].shape
+    count, rows, columns = shape
+    if not (0 < count <= MOST_ROWS and 0 < rows <= LARGEST_SLICE and 0 < columns <= LARGEST_SLICE):
+        raise ValueError(f"it has pictures of {shape}")
+    pictures = {name: array for name, array in arrays.items() if array.shape == shape and array.dtype.kind in "iufb"}
+    if not set(wanted) <= pictures.keys():
+        raise ValueError("its arrays do not belong together")
+    return pictures
 
 
 def _order(path: Path) -> tuple[int, str]:

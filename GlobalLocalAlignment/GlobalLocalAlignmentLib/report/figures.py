@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -47,8 +48,11 @@ MASK_ENDS = ("like source", "far from it")
 """What a mask of 0 and one of 1 mean."""
 
 WRONG: Color = (226, 58, 58)
+PLAIN_TEXT = {"text.parse_math": False}
+"""A dollar sign in a name is one, and begins no formula."""
 
 
+@rc_context(PLAIN_TEXT)
 def curve_figure(stage: str, curves: dict[str, list[tuple[int, float]]]) -> bytes | None:
     """Curves of a stage, smooth over faint raw values; None where nothing was recorded."""
     panels = [(title, [name for name in names if curves.get(name)]) for title, names in STAGE_PANELS[stage]]
@@ -73,6 +77,7 @@ def curve_figure(stage: str, curves: dict[str, list[tuple[int, float]]]) -> byte
     return _png(figure)
 
 
+@rc_context(PLAIN_TEXT)
 def score_figure(scores: dict[str, list[ClassScore]]) -> bytes:
     """Dice of each structure and method: a bar for the mean, a point for each volume."""
     summaries = {method: summarize(entries) for method, entries in scores.items()}
@@ -97,12 +102,14 @@ def score_figure(scores: dict[str, list[ClassScore]]) -> bytes:
     return _png(figure)
 
 
+@rc_context(PLAIN_TEXT)
 def translation_figure(arrays: dict[str, np.ndarray]) -> bytes:
     """Rows of source, translated, target (and reconstructed, cycled) slices, as Fig. 7."""
     columns = [name for name in ("source", "translated", "target", "reconstructed", "cycled") if name in arrays]
-    return _grid({name: [_gray(picture) for picture in arrays[name]] for name in columns}, arrays.get("cases"))
+    return _grid({name: [_gray(picture) for picture in arrays[name]] for name in columns})
 
 
+@rc_context(PLAIN_TEXT)
 def translators_figure(translated: dict[str, dict[str, np.ndarray]]) -> bytes:
     """Rows of a source slice, what each translator makes of it, and a target slice, as Fig. 7.
 
@@ -115,9 +122,10 @@ def translators_figure(translated: dict[str, dict[str, np.ndarray]]) -> bytes:
         if arrays["translated"].shape == first["source"].shape:
             columns[title] = [_gray(slice_) for slice_ in arrays["translated"]]
     columns["target"] = [_gray(slice_) for slice_ in first["target"]]
-    return _grid(columns, first.get("cases"))
+    return _grid(columns)
 
 
+@rc_context(PLAIN_TEXT)
 def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict], reversed_mask: bool = False) -> bytes:
     """Rows of image, mask, wrong pixels, prediction and truth: does the mask point at the errors? (Fig. 6)
 
@@ -133,9 +141,10 @@ def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict], reversed
         "prediction": [overlay(*pair, colors) for pair in zip(images, arrays["prediction"], strict=True)],
         "truth": [overlay(*pair, colors) for pair in zip(images, arrays["truth"], strict=True)],
     }
-    return _grid(columns, arrays.get("cases"), labels, MASK_ENDS[::-1] if reversed_mask else MASK_ENDS)
+    return _grid(columns, labels, MASK_ENDS[::-1] if reversed_mask else MASK_ENDS)
 
 
+@rc_context(PLAIN_TEXT)
 def average_figure(averages: dict[str, tuple[list[float], bool]], bounds: tuple[float, float] | None) -> bytes:
     """Average Dice of each method: a bar for the mean, a point for each run.
 
@@ -160,6 +169,7 @@ def average_figure(averages: dict[str, tuple[list[float], bool]], bounds: tuple[
     return _png(figure)
 
 
+@rc_context(PLAIN_TEXT)
 def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels: Sequence[dict]) -> bytes:
     """Rows of image, mask, predictions of each method and truth, as Figs. 4 to 6; slices that all methods show."""
     shown = segmentations.get("ours") or next(iter(segmentations.values()))
@@ -174,12 +184,11 @@ def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels:
     if "truth" in shown:
         pairs = zip(shown["image"], shown["truth"], strict=True)
         columns["truth"] = [overlay(image, truth, colors) for image, truth in pairs]
-    return _grid(columns, shown.get("cases"), labels, MASK_ENDS if "mask" in shown else ())
+    return _grid(columns, labels, MASK_ENDS if "mask" in shown else ())
 
 
 def _grid(
     columns: dict[str, list[np.ndarray]],
-    cases: np.ndarray | None,
     labels: Sequence[dict] = (),
     mask_ends: Sequence[str] = (),
 ) -> bytes:
@@ -200,8 +209,9 @@ def _grid(
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-            if column == 0 and cases is not None:
-                axis.set_ylabel(str(cases[row]), fontsize=8, labelpad=3)
+            if column == 0:
+                # no name of a case: it may be that of a patient, and pages are passed on
+                axis.set_ylabel(str(row + 1), fontsize=8, labelpad=3)
     if labels:
         patches = [Patch(color=np.array(label["color"]) / 255, label=label["name"]) for label in labels]
         figure.legend(handles=patches, loc="lower right", ncols=min(4, len(patches)), fontsize=8, frameon=False)

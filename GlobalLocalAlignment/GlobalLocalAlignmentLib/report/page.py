@@ -27,6 +27,9 @@ TABLES = (
     ("hd95_mm", 1.0, "HD95, mm", "the larger of the two directed 95th percentiles"),
 )
 REPORT_NAME = "report.html"
+FAILED = "the run ended with an error, log.txt in its folder says which"
+LARGEST_NUMBER = 1e15
+"""Of an event; what is larger is no time, distance or share."""
 
 
 def write_report(run: Path) -> Path:
@@ -64,8 +67,8 @@ def _header(content: RunContent, title: str) -> str:
     start, end = content.last("run_started"), content.last("run_finished")
     facts = {
         "preset": content.configuration.get("preset") or "own settings",
-        "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start["time"])) if start else "not yet",
-        "time": duration(end.get("seconds")) if end else "not finished",
+        "started": _moment(_number(start, "time")) if start else "not yet",
+        "time": duration(_number(end, "seconds")) if end else "not finished",
         "device": f"{start.get('device', '')}, {start.get('precision', '')}" if start else "",
         "seed": content.configuration.get("training", {}).get("seed", ""),
         "model selection": _selection(content),
@@ -82,6 +85,10 @@ def _header(content: RunContent, title: str) -> str:
     return f'<h1>{escape(title)}</h1>{method}<div class="facts">{boxes}</div><p>{chips}</p>'
 
 
+def _moment(seconds: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds or 0))
+
+
 def _selection(content: RunContent) -> str:
     roles = {role: content.configuration.get(role) or {} for role in ("source", "target", "validation")}
     if roles["source"].get("images") and roles["source"].get("images") == roles["target"].get("images"):
@@ -95,9 +102,10 @@ def _selection(content: RunContent) -> str:
 
 def _warnings(content: RunContent) -> str:
     messages = [
-        str(entry.get("message", ""))
+        # the message of a failure may name a file, and by it a patient; the log has it
+        str(entry.get("problem") or FAILED if entry["event"] == "failed" else entry.get("message", ""))
         for entry in content.events
-        if entry.get("event") in ("warning", "adjusted", "failed")
+        if entry["event"] in ("warning", "adjusted", "failed")
     ]
     return "".join(f'<p class="warning">{escape(message)}</p>' for message in messages[-12:])
 
@@ -162,13 +170,21 @@ def _translations(content: RunContent) -> str:
 
 def _displacement(event: dict[str, Any]) -> str:
     """How far the translation moves edges; nothing where it was not measured."""
-    if not isinstance(event.get("median_mm"), int | float) or not isinstance(event.get("moved_share"), int | float):
+    distance, share = _number(event, "median_mm"), _number(event, "moved_share")
+    if distance is None or share is None:
         return ""
     return (
         "<p>Edges of the slices and of their translations fit best at a distance of "
-        f"{event['median_mm']:.1f} mm (median over {int(event.get('windows') or 0)} places); "
-        f"{100 * event['moved_share']:.0f} % of the places are moved by more than a pixel and a half.</p>"
+        f"{distance:.1f} mm (median over {_number(event, 'windows') or 0:.0f} places); "
+        f"{100 * share:.0f} % of the places are moved by more than a pixel and a half.</p>"
     )
+
+
+def _number(event: dict[str, Any], name: str) -> float | None:
+    """A number of an event, None where it is something else: anybody may have written the line."""
+    value = event.get(name)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
+    return float(value) if known else None
 
 
 def _segmentations(content: RunContent) -> str:

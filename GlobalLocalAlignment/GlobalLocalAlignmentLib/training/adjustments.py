@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datatext import LARGEST_TEXT, read_bounded, read_json
 from ..errors import InputError
 from ..wholefiles import whole_file
 
@@ -33,6 +34,20 @@ class Adjustment:
     parts: int = 1
 
 
+def _adjustment(entry: dict[str, Any]) -> Adjustment:
+    """A change as the file has it.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    found = Adjustment(**entry)
+    words = isinstance(found.stage, str) and isinstance(found.reason, str)
+    counts = type(found.iteration) is int and type(found.parts) is int and found.iteration >= 0 and found.parts >= 1
+    if not (words and counts and 0 < float(found.learning_rate_share) <= 1):
+        raise ValueError("a change is not one of ours")
+    return found
+
+
 class Adjustments:
     """All changes of a run, in their order. What counts in an iteration does not depend on when the run was resumed.
 
@@ -48,7 +63,7 @@ class Adjustments:
         self.entries: list[Adjustment] = []
         if path.is_file():
             try:
-                self.entries = [Adjustment(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+                self.entries = [_adjustment(entry) for entry in read_json(read_bounded(path, LARGEST_TEXT))]
             except (OSError, ValueError, TypeError) as error:
                 raise InputError(
                     path,

@@ -45,6 +45,7 @@ def load_latest(folder: Path, stage: str, warn: Callable[[str], None]) -> tuple[
     while found:
         path = found.pop()
         try:
+            _refuse_packed(path)
             # PyTorch does not look at the checksums that it wrote
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip() is not None:
@@ -55,6 +56,13 @@ def load_latest(folder: Path, stage: str, warn: Callable[[str], None]) -> tuple[
             instead = f"{found[-1].name} is used" if found else "there is none before it, so the stage begins anew"
             warn(f"checkpoint {path.name} is damaged ({type(error).__name__}): {instead}")
     return None
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise ValueError for an archive with compressed parts: we write none, and a few bytes may unpack to any size."""
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is compressed")
 
 
 def iterations_kept(folder: Path, stage: str) -> list[int]:

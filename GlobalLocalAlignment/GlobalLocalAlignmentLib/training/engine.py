@@ -27,6 +27,9 @@ from .parts import Parts, in_parts
 from .runaway import NumberGuard, OptimizerWatch, Runaway, all_finite
 from .stability import StabilityWatch, Symptom
 
+STAGE_SUBJECT = "stage "
+"""What the message of an error begins with that is about the training itself."""
+
 LOWER = 0.5
 """By which all learning rates are multiplied each time that numbers run away."""
 
@@ -254,7 +257,7 @@ def _given_up(setback: _Setback, recovers: bool) -> _Setback:
     """The setback, or its error where nothing is changed."""
     if recovers:
         return setback
-    raise InputError(f"stage {setback.stage}", setback.reason, START_ANEW)
+    raise InputError(f"{STAGE_SUBJECT}{setback.stage}", setback.reason, START_ANEW)
 
 
 def _adjust(setback: _Setback, context: RunContext, adjustments: Adjustments) -> None:
@@ -267,7 +270,7 @@ def _adjust(setback: _Setback, context: RunContext, adjustments: Adjustments) ->
     before = adjustments.rollbacks(name)
     if setback.parts is None and len(before) >= most:
         times = f", and lower learning rates did not help {len(before)} times" if before else ""
-        raise InputError(f"stage {name}", f"{setback.reason}{times}", START_ANEW)
+        raise InputError(f"{STAGE_SUBJECT}{name}", f"{setback.reason}{times}", START_ANEW)
     drop_newer(folder, name, setback.since)
     kept = iterations_kept(folder, name)
     if setback.parts is None and len(kept) > 1 and before and before[-1].iteration == kept[-1]:
@@ -340,8 +343,18 @@ def _resume(stage: Stage, guard: NumberGuard, context: RunContext) -> int:
     if found is None:
         return 0
     iteration, state = found
-    guard.load(state.pop(GUARD_KEY, {}))
-    stage.load(state)
+    try:
+        guard.load(state.pop(GUARD_KEY, {}))
+        stage.load(state)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if refusal_of(error) is not None:
+            raise
+        # half of it may be in the stage by now, so that neither an older one nor a new start would be right
+        raise InputError(
+            context.checkpoints,
+            f"holds a checkpoint of {stage.name} at iteration {iteration} that does not fit this run",
+            "remove it to go on from the one before it",
+        ) from error
     return iteration
 
 

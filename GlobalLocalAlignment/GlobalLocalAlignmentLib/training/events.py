@@ -1,25 +1,5 @@
 """What a run says about itself: ``events.jsonl``, ``metrics.csv``, ``log.txt`` and whoever listens.
 
-run_started       version, preset, device, precision, threads, resumed
-stage_started     of
-progress          iteration, of, rate (iterations a second), seconds_left, values {name: number}
-case              role, name, message (what is wrong, empty for a case that can be used), values [label values that
-                  occur, after mapping], modality (guess from this case alone, empty where it was not read)
-row               name, iteration, of: which training of an ablation comes now
-estimate          device, precision, seconds (of all iterations), memory_bytes (peak on the device), device_memory_bytes
-                  (all that the device or the machine has), kinds {name: {title, iterations, rate, seconds}}
-validation        iteration, values {structure: Dice}, mean
-preview           iteration, file
-checkpoint        iteration, file
-displacement      median_mm, moved_share, windows: how far the translation moves edges, see ``displacement``
-result            name (of a case of a batch, as its list has it), state, seconds, message, iteration, of
-warning           message
-stage_finished    seconds
-run_finished      model, seconds
-stopped           iteration
-failed            message
-================  ==================================================================================
-=======
 Schema 1, one JSON object a line, with the fields of ``COMMON_FIELDS`` and those that ``EVENTS`` names. Later versions
 may add events and fields to this schema.
 """
@@ -32,12 +12,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..datatext import read_json
+from ..errors import one_line
 from ..machinefaults import named
+from ..privacy import HiddenFolders
 
 SCHEMA = 1
 COMMON_FIELDS = {
@@ -146,7 +129,11 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
     "stopped": ("Stopped on request; it can be resumed.", {"iteration": "done", "of": "to do"}),
     "failed": (
         "A run cannot go on, or one case of several cannot be used.",
-        {"message": "file, what is wrong, what to do", "role": "as in `stage_started`"},
+        {
+            "message": "file, what is wrong, what to do",
+            "problem": "the last two, empty where they may hold the name of a file",
+            "role": "as in `stage_started`",
+        },
     ),
 }
 """Events: what each says, and the fields that it may have. ``docs/write_tables.py`` writes them into a page."""
@@ -157,6 +144,12 @@ STOP_NAME = "stop"
 
 Listener = Callable[[dict[str, Any]], None]
 
+LONGEST_LINE = 1 << 20
+"""Bytes of an event; the longest one has some thousand."""
+
+LATEST_TIME = 1e11
+"""Seconds since 1970 of the year 5138, which every system can still say as a date."""
+
 
 class EventLog:
     """Writes each event to the files of a run folder and passes it to the listeners.
@@ -165,10 +158,18 @@ class EventLog:
         folder: the run folder, None to only pass events on.
         listeners: called with each event, for example to draw a progress bar.
         enabled: False on every process but the first of a distributed run.
+        hidden: takes folders of this computer out of what is written; the listeners are told them.
     """
 
-    def __init__(self, folder: Path | None, listeners: list[Listener] | None = None, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        listeners: list[Listener] | None = None,
+        enabled: bool = True,
+        hidden: Callable[[str], str] | None = None,
+    ) -> None:
         self.folder, self.listeners, self.enabled = folder, listeners or [], enabled
+        self._hidden = hidden or (HiddenFolders([folder]) if folder is not None else str)
         if enabled and folder is not None:
             for name in (EVENTS_NAME, METRICS_NAME, LOG_NAME):
                 _end_line(folder / name)
@@ -179,9 +180,10 @@ class EventLog:
             return
         entry = {"schema": SCHEMA, "time": round(time.time(), 3), "event": event, "stage": stage, **_plain(fields)}
         if self.folder is not None:
-            _append(self.folder / EVENTS_NAME, json.dumps(entry, allow_nan=False) + "\n")
-            self._write_metrics(entry)
-            self._write_log(entry)
+            kept = entry | {"message": self._hidden(entry["message"])} if "message" in entry else entry
+            _append(self.folder / EVENTS_NAME, json.dumps(kept, allow_nan=False) + "\n")
+            self._write_metrics(kept)
+            self._write_log(kept)
         for listener in self.listeners:
             listener(entry)
 
@@ -216,7 +218,42 @@ def describe(entry: dict[str, Any]) -> str:
     parts += [str(entry[name]) for name in ("role", "name", "message", "file", "model") if entry.get(name)]
     if "seconds" in entry:
         parts.append(f"after {duration(entry['seconds'])}")
-    return ", ".join(parts)
+    return one_line(", ".join(parts))
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Events of a file of which a run that was killed, another version or anybody else may have written parts.
+
+    Lines that are none are passed over: no JSON, no name of an event, a time that is no date, longer than
+    ``LONGEST_LINE``. One line is in memory at a time.
+    """
+    try:
+        with open(path, "rb") as stream:
+            while line := stream.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                    _pass_over_line(stream)
+                elif (entry := parse_event(line)) is not None:
+                    yield entry
+    except OSError:
+        return
+
+
+def parse_event(line: bytes) -> dict[str, Any] | None:
+    """The event in a line, None where there is none."""
+    try:
+        entry = read_json(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+        return None
+    moment = entry.get("time", 0)
+    dated = isinstance(moment, int | float) and not isinstance(moment, bool) and 0 <= moment <= LATEST_TIME
+    return entry if dated else None
+
+
+def _pass_over_line(stream: BinaryIO) -> None:
+    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+        pass
 
 
 def duration(seconds: float | None) -> str:

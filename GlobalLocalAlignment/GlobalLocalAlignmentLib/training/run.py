@@ -22,13 +22,14 @@ from ..checking import VALIDATION, check_role
 from ..cohort import Cohort, build_store
 from ..config import Configuration, Label, read_configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
-from ..errors import InputError
-from ..machinefaults import Refusal, explained
+from ..errors import InputError, one_line
+from ..machinefaults import MachineFault, Refusal, explained
+from ..privacy import HiddenFolders
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
 from ..wholefiles import drop_unfinished, is_unfinished, whole_file
 from .displacement import displacement
-from .engine import RunContext, run_stage
+from .engine import STAGE_SUBJECT, RunContext, run_stage
 from .events import STOP_NAME, EventLog, Listener
 from .lock import LOCK_NAME, RunLock
 from .methods import segmentation_stage
@@ -129,7 +130,8 @@ def train(
     try:
         with _refusals_told(folder):
             configuration, cohorts = _begin(folder, configuration, resumed, lock, fabric, listeners)
-            events = EventLog(folder, listeners, enabled=fabric.is_global_zero)
+            hidden = HiddenFolders([folder, *_inputs(configuration)])
+            events = EventLog(folder, listeners, enabled=fabric.is_global_zero, hidden=hidden)
         context = RunContext(folder, configuration, fabric, events, stop_asked)
         with _failure_told(events), _refusals_told(folder), explained(folder, REMEDIES):
             return _train(context, cohorts, precision, resumed, locked=lock.held)
@@ -143,9 +145,17 @@ def _failure_told(events: EventLog) -> Iterator[None]:
     try:
         yield
     except InputError as error:
+        # what is said of a volume may name a patient by the name of a file
+        sayable = isinstance(error, MachineFault) or getattr(error, "subject", "").startswith(STAGE_SUBJECT)
+        problem = one_line(f"{error.problem}; {error.remedy}") if sayable else ""
         with suppress(OSError):
-            events.emit("failed", "prepare", message=str(error))
+            events.emit("failed", "prepare", message=str(error), problem=problem)
         raise
+
+
+def _inputs(configuration: Configuration) -> list[Path]:
+    domains = (configuration.source, configuration.target, configuration.validation)
+    return [path for domain in domains for path in (*domain.images, *domain.labelmaps)]
 
 
 @contextmanager

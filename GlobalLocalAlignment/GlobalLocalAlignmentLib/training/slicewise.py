@@ -45,13 +45,13 @@ def segmentation_panel(networks: Any, store: SliceStore, fabric: Fabric, count: 
     It is the slice that shows most structures, and of these the one that shows most of them.
     """
     rows = []
-    for case, part in list(store.by_case())[:count]:
+    for _, part in list(store.by_case())[:count]:
         classes, masks = segment_slices(networks, store.images[part], fabric)
         truth = None if store.labels is None else store.labels[part]
         shown = classes if truth is None else truth
         structures = [len(np.unique(labels)) for labels in shown]
         best = int(np.lexsort(((shown > 0).sum(axis=(1, 2)), structures))[-1])
-        row = {"image": store.images[part][best], "prediction": classes[best], "cases": case}
+        row = {"image": store.images[part][best], "prediction": classes[best]}
         row |= {} if masks is None else {"mask": masks[best]}
         row |= {} if truth is None else {"truth": truth[best]}
         rows.append(row)

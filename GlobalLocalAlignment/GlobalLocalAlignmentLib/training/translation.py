@@ -103,7 +103,6 @@ class TranslatorStage(Stage):
 
     def preview(self, path: Path) -> None:
         pictures = translation_panel(self.average.network, (SOURCE, TARGET), *self.stores, self.fabric, 3)
-        pictures.pop("cases")
         save_preview(path, pictures)
 
 
@@ -139,8 +138,7 @@ def translation_panel(
             "cycled": network(translated, other, domain),
             "target": wanted,
         }
-    arrays = {name: picture[:, 0].float().cpu().numpy() for name, picture in results.items()}
-    return {**arrays, "cases": np.array([source.cases[index] for index in _spread(len(source), count)])}
+    return {name: picture[:, 0].float().cpu().numpy() for name, picture in results.items()}
 
 
 class ImagePool:
