@@ -93,7 +93,7 @@ def test_a_prediction_from_a_terminal_keeps_names_colours_and_terms(
     image = cohorts / "target" / "images" / "case_00.nii.gz"
     words = ["predict", "--model", model, "--input", str(image), "--device", "cpu", "--output"]
     assert run([*words, str(out), "--seg-nrrd"]) == 0
-    assert [path.name for path in out.iterdir()] == ["case_00_segmentation.seg.nrrd"]
+    assert [path.name for path in out.glob("case_*")] == ["case_00_segmentation.seg.nrrd"]
     assert run([*words, str(tmp_path / "plain")]) == 0
     segmented, plain = (
         read_labelmap(folder / f"case_00_segmentation{suffix}")
