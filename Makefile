@@ -26,7 +26,7 @@ help:
 	@echo "make test       linter and all tests; PYTEST_ARGS=\"-k words\" chooses among them"
 	@echo "make lint       linter alone"
 	@echo "make docs       tables of the pages in docs that say what the code says"
-	@echo "make screenshots  pictures of both panels and of the views in Screenshots, from the demo"
+	@echo "make screenshots  pictures of README and tutorial in Screenshots, with the model of the demo"
 	@echo "make benchmark  time of predictions, memory of trainings (DATA=FOLDER has real volumes in ct and mr), how long"
 	@echo "                the modules hold the window and take to load, a simulated day of training, killed trainings"
 	@echo "make clean      remove what the others made, .venv and demo too"

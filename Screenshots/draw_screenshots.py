@@ -98,6 +98,8 @@ def _training(pictures: Pictures, run: Path) -> None:
         ui.addVolumesButton.click()
         panel.logic.finishLooking()
     pictures.panel("structures", panel, ui.structuresButton)
+    panel.parent.show()
+    host.process_events()
     # the last of the source and the first of the target
     ui.casesTable.verticalScrollBar().setValue(FIRST_ROW)
     pictures.panel("cases", panel, ui.casesButton)

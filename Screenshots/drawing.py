@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PANEL_WIDTH = 480
 PLOT_SIZE = (640, 360)
 VIEWS_SIZE = (900, 660)
-WIDEST = 1300
+WIDEST = 1200
 """Pixels of pictures side by side together."""
 
 MARGIN = 8
@@ -66,8 +66,8 @@ class Pictures:
         import qt
 
         tops = [part.mapTo(whole, qt.QPoint(0, 0)).y() for part in parts]
-        top = max(min(tops) - MARGIN, 0)
-        bottom = max(y + part.height for y, part in zip(tops, parts, strict=True)) + MARGIN
+        top = max(min(tops) - MARGIN // 2, 0)
+        bottom = max(y + part.height for y, part in zip(tops, parts, strict=True)) + MARGIN // 2
         with Image.open(path) as picture:
             cut = picture.crop((0, top, picture.width, min(bottom, picture.height)))
         cut.save(path)

@@ -13,6 +13,8 @@ from .labelchoice import SceneLabels
 from .trainingcases import LABELLED, SOURCE, TARGET, TrainingCase
 
 ROLE, NAME, LABELS, STATE = range(4)
+LABEL_LETTERS = 14
+"""So many letters of the name of labels are seen; the list that opens has all of them."""
 
 
 def roleName(role: str) -> str:
@@ -74,6 +76,9 @@ class CasesTable:
             self.widget.setItem(row, LABELS, qt.QTableWidgetItem(_("on disk") if case.role in LABELLED else ""))
             return
         chooser = qt.QComboBox()
+        # the longest name of all labels would leave no room for the state
+        chooser.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
+        chooser.minimumContentsLength = LABEL_LETTERS
         node = slicer.mrmlScene.GetNodeByID(case.volumeId)
         for candidate in labels.all(node) if node is not None else ():
             chooser.addItem(candidate.GetName(), candidate.GetID())

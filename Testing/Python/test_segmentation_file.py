@@ -45,12 +45,7 @@ def test_the_header_says_which_value_is_which_structure(tmp_path: Path):
         [header.GetMetaData(f"Segment{index}_{key}") for key in ("LabelValue", "Name", "Tags", "Extent")]
         for index in range(2)
     ]
-    assert read[0] == [
-        "7",
-        "größte Stelle",
-        f"TerminologyEntry:{TERM}|",
-        "0 3 0 4 0 5",
-    ]
+    assert read[0] == ["7", "größte Stelle", f"TerminologyEntry:{TERM}|", "0 3 0 4 0 5"]
     assert read[1][:2] == ["2", "never found"] and "Terminology" not in read[1][2]
     colors = [float(part) for part in header.GetMetaData("Segment0_Color").split()]
     assert np.round(np.multiply(colors, 255)).tolist() == [1, 128, 255]
@@ -98,7 +93,7 @@ def test_a_prediction_from_a_terminal_keeps_names_colours_and_terms(
     image = cohorts / "target" / "images" / "case_00.nii.gz"
     words = ["predict", "--model", model, "--input", str(image), "--device", "cpu", "--output"]
     assert run([*words, str(out), "--seg-nrrd"]) == 0
-    assert [path.name for path in out.glob("case*")] == ["case_00_segmentation.seg.nrrd"]
+    assert [path.name for path in out.glob("case_*")] == ["case_00_segmentation.seg.nrrd"]
     assert run([*words, str(tmp_path / "plain")]) == 0
     segmented, plain = (
         read_labelmap(folder / f"case_00_segmentation{suffix}")

@@ -388,6 +388,8 @@ def test_many_checked_volumes_and_long_names_leave_the_panel_narrow(panel, slice
     for number in range(8):
         node = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name=f"a volume with a long name {number}")
         panel.ui.volumesSelector.setCheckState(node, 2)
+    # the button of the folder for runs is as wide as its path
+    panel.ui.runsButton.directory = tmp_path.anchor
     panel.ui.folderComboBox.addItem("a folder that has a long name, as those of DICOM studies often have")
     slicer_host.grab(panel.parent, tmp_path / "panel.png", 420)
     assert panel.parent.width == 420

@@ -23,6 +23,9 @@ from SlicerHost.views import Views, write_png
 WAKE_MILLISECONDS = 5
 """A test that waits looks so often at what it waits for, and leaves the processor to others meanwhile."""
 
+SETTLE_MILLISECONDS = 50
+"""For layouts, before a picture of a widget is taken."""
+
 STAND_INS = Path(__file__).parent / "StandIns"
 GENUINE_PYTHON = "Base/Python/slicer"
 GENUINE_MODULES = ("Modules/Scripted/SegmentStatistics", "Modules/Scripted/SampleData")
@@ -154,13 +157,16 @@ class Host:
     def grab(self, widget: QtWidgets.QWidget, path: Path, width: int = 0) -> None:
         """Write a picture of a widget; a panel of another width than the one it likes, if width is given."""
         widget.ensurePolished()
-        # twice: a panel that is shown for the first time, or has a new picture in it, knows its height only afterwards
-        for _ in range(2):
+        widget.show()
+        self.process_events()
+        height = -1
+        # a panel with a new picture or text in it knows its height only after its parts know theirs
+        while height != widget.height:
+            height = widget.height
             wide = width or widget.sizeHint.width()
             # labels of several lines need more where a panel is narrow
             widget.resize(wide, max(widget.sizeHint.height(), widget.heightForWidth(wide)))
-            widget.show()
-            self.process_events()
+            self.process_events(SETTLE_MILLISECONDS)
         if not widget.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
 

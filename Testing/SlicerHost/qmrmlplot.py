@@ -143,7 +143,7 @@ def _draw_legend(painter: QtGui.QPainter, area: QtCore.QRect, series: list[Serie
     width = max(painter.fontMetrics().horizontalAdvance(item.name) for item in series) + 12
     box = QtCore.QRect(area.right() - width, area.top(), width, LEGEND_LINE * len(series) + 6)
     painter.setPen(QtCore.Qt.darkGray)
-    painter.fillRect(box, QtCore.Qt.white)
+    painter.setBrush(QtCore.Qt.white)
     painter.drawRect(box)
     for row, item in enumerate(series):
         painter.setPen(item.color)
