@@ -33,8 +33,11 @@ sys.path.insert(0, str(ROOT / "Testing"))
 from badfiles import BadFile, all_cases, truth  # noqa: E402
 from badfiles.case import AFFINE, good  # noqa: E402
 from GlobalLocalAlignmentLib import cli  # noqa: E402
+from GlobalLocalAlignmentLib.batchlist import LABELS_NAME, LIST_NAME  # noqa: E402
 from GlobalLocalAlignmentLib.errors import ExitCode, InputError  # noqa: E402
 from GlobalLocalAlignmentLib.evaluation import read_scores  # noqa: E402
+from GlobalLocalAlignmentLib.training.lock import LOCK_NAME  # noqa: E402
+from GlobalLocalAlignmentLib.training.owner import OWNER_NAME  # noqa: E402
 from GlobalLocalAlignmentLib.volumes import read_volume  # noqa: E402
 
 PATIENCE_SECONDS = 60
@@ -90,6 +93,11 @@ def _print_table(cases: list[BadFile], tried: Counter, lost: dict[tuple[str, str
     print(f"| all | all | {sum(tried.values())} | {sum(tried.values()) - len(lost)} | {len(lost)} |")
 
 
+def _results(output: Path) -> set[str]:
+    """Names of what a command wrote, but for what a batch notes of each case, a refused one too."""
+    return {path.name for path in output.rglob("*")} - {LIST_NAME, LABELS_NAME, LOCK_NAME, OWNER_NAME}
+
+
 def _try(command: str, case: BadFile, model: Path) -> tuple[str, str]:
     """Why a command did not survive a file, empty where it did; and what it said."""
     home = Path(tempfile.mkdtemp())
@@ -103,7 +111,7 @@ def _try(command: str, case: BadFile, model: Path) -> tuple[str, str]:
         renamed = case.name in BAD_NAMES and command in ("check labels", "evaluate")
         readable = True if renamed else case.readable
         problem = _problem(readable, code, text, grown, seconds)
-        if not problem and code == ExitCode.INPUT_ERROR and (place.output.exists() and any(place.output.rglob("*"))):
+        if not problem and code == ExitCode.INPUT_ERROR and _results(place.output):
             problem = "a file was written"
         # by their number: a command that pairs files by name may have had to give this one another
         if not problem and len(list((home / "bad").rglob("*"))) != before:
