@@ -9,6 +9,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from .volumechecks import unheard
+
 LEAST_SLICES = 5
 """A series of fewer is no volume that is worth a segmentation: localizers, single pictures, key images."""
 
@@ -116,7 +118,8 @@ def _header(name: str) -> dict[str, str]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(name)
     try:
-        reader.ReadImageInformation()
+        with unheard():
+            reader.ReadImageInformation()
     except RuntimeError:
         return {"slices": "0"}
     tags = {tag: reader.GetMetaData(tag).strip().strip("\0") for tag in reader.GetMetaDataKeys()}

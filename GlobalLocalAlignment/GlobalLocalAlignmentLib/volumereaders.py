@@ -280,6 +280,7 @@ def _read_series(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return _read_with_itk(folder, names)
 
 
+@unheard()
 def read_slices(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """One volume of DICOM files that are known to belong together, whatever their headers say of series.
 
@@ -306,6 +307,7 @@ def read_slices(folder: Path, paths: Sequence[Path]) -> tuple[np.ndarray, np.nda
     return array, ijk_to_ras, order
 
 
+@unheard()
 def find_series(folder: Path) -> dict[str, tuple[str, ...]]:
     """Files of each DICOM series in a folder, in the order of their place; by the UID of the series.
 
