@@ -97,6 +97,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
+        self._importInto = False
         self._parameterNodeGuiTag = None
         self._card: ModelCard | None = None
         self._cardProblem = ""
@@ -142,6 +143,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.mrmlScene.StartImportEvent, self.onSceneStartImport),
             (slicer.mrmlScene.EndImportEvent, self.onSceneEndImport),
         ):
             self.addObserver(slicer.mrmlScene, event, method)
@@ -209,9 +211,14 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller, event) -> None:
+        # a scene of an earlier version lacks parameters, which the panel is not to read before they have their defaults
+        self._importInto = self._parameterNode is not None
+        self.setParameterNode(None)
+
     def onSceneEndImport(self, caller, event) -> None:
         # what the parameters name is known only now; the views are those of the scene that was read
-        if self._parameterNode is not None:
+        if self._importInto:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:

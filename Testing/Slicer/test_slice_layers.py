@@ -118,6 +118,20 @@ def test_a_scene_that_is_read_keeps_its_own_views(panel, two, tmp_path: Path):
     assert shown_names() == {("second", "first", 0.25)}
 
 
+def test_a_scene_of_a_version_without_a_parameter_is_read_over_the_one_that_is_open(panel, two, tmp_path: Path):
+    node = panel._parameterNode.parameterNode
+    panel.setParameterNode(None)
+    for name in ("maskOpacity", "shownVolume"):
+        node.UnsetParameter(name)
+    slicer.util.saveScene(str(tmp_path / "earlier.mrml"))
+    panel.initializeParameterNode()
+    panel.ui.maskOpacitySlider.value = 0.9
+    slicer.util.loadScene(str(tmp_path / "earlier.mrml"))
+    assert panel._parameterNode is not None and panel.ui.maskOpacitySlider.value == panel._parameterNode.maskOpacity
+    panel.ui.maskOpacitySlider.value = 0.4
+    assert panel._parameterNode.maskOpacity == 0.4
+
+
 def shown_names() -> set[tuple]:
     """Names of background and foreground, and opacity, of the slice views."""
     return {(*(slicer.mrmlScene.GetNodeByID(node).GetName() for node in view[:2]), view[2]) for view in layers()}
