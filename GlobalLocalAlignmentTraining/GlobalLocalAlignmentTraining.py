@@ -84,7 +84,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self._closeGuard = None
         self._deviceFinder = DeviceFinder()
         self._takeOverTimer = None
-        self._wasBusy = self._connecting = False
+        self._wasBusy = self._connecting = self._importInto = False
         self._preset = ""
         self._suggestion = ("", "")
 
@@ -117,6 +117,8 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         for event, method in (
             (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
             (slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose),
+            (slicer.mrmlScene.StartImportEvent, self.onSceneStartImport),
+            (slicer.mrmlScene.EndImportEvent, self.onSceneEndImport),
             (slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved),
             (slicer.mrmlScene.EndBatchProcessEvent, self.onSceneBatchEnd),
         ):
@@ -189,6 +191,15 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.logic.curves.clear()
         self.showCases()
         if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller, event) -> None:
+        # a scene of an earlier version lacks parameters, which the panel is not to read before they have their defaults
+        self._importInto = self._parameterNode is not None
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller, event) -> None:
+        if self._importInto:
             self.initializeParameterNode()
 
     def onNodeRemoved(self, caller, event) -> None:

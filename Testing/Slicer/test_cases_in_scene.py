@@ -323,3 +323,14 @@ def test_looking_again_keeps_what_was_said_of_the_structures(panel):
     panel.ui.checkAgainButton.click()
     panel.logic.finishLooking()
     assert mapping_of(panel) == mapping
+
+
+def test_a_scene_of_a_version_without_a_parameter_is_read_over_the_one_that_is_open(panel, slicer_host, tmp_path: Path):
+    panel.setParameterNode(None)
+    for name in ("preset", "seed"):
+        parameter_node().UnsetParameter(name)
+    scene = saved(tmp_path, "earlier.mrml")
+    panel.initializeParameterNode()
+    import_beside(panel, slicer_host, scene)
+    panel.ui.seedSpinBox.value = 7
+    assert panel._parameterNode.seed == 7 and panel._parameterNode.preset == panel.ui.presetComboBox.currentText
