@@ -484,11 +484,12 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
 
     def getParameterNode(self):
         node = super().getParameterNode()
-        # one that is there already is emptied when the scene is closed
-        isNew = not node.GetParameterCount()
+        # one that is there already is emptied when the scene is closed, and other sections may write to it first
+        isNew = not node.GetParameter("surfaces")
         parameters = GlobalLocalAlignmentParameterNode(node)
         if isNew:
-            parameters.surfaces = slicer.util.settingsValue(SURFACES_SETTING, True, converter=slicer.util.toBool)
+            settings = slicer.app.settings()
+            parameters.surfaces = slicer.util.settingsValue(SURFACES_SETTING, True, slicer.util.toBool, settings)
         return parameters
 
 
