@@ -203,6 +203,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._stopExport()
         self._batch.stopLoading()
         self.logic.close()
+        self.logic.sceneIsNew = True
         self.setParameterNode(None)
         self.compareSection.close()
 
@@ -214,6 +215,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def onSceneStartImport(self, caller, event) -> None:
         # a scene of an earlier version lacks parameters, which the panel is not to read before they have their defaults
         self._importInto = self._parameterNode is not None
+        self.logic.sceneIsNew = False
         self.setParameterNode(None)
 
     def onSceneEndImport(self, caller, event) -> None:
@@ -481,11 +483,12 @@ class GlobalLocalAlignmentLogic(ScriptedLoadableModuleLogic, SceneSegmenter):
         SceneSegmenter.__init__(self)
         self.dependencies = Dependencies(_("Global-Local Alignment"))
         self.comparer = SceneComparer()
+        self.sceneIsNew = False
 
     def getParameterNode(self):
         node = super().getParameterNode()
-        # one that is there already is emptied when the scene is closed, and other sections may write to it first
-        isNew = not node.GetParameter("surfaces")
+        # one that is there already goes back to its defaults when the scene is closed
+        isNew, self.sceneIsNew = self.sceneIsNew or not node.GetParameter("surfaces"), False
         parameters = GlobalLocalAlignmentParameterNode(node)
         if isNew:
             settings = slicer.app.settings()
