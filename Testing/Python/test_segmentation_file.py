@@ -92,7 +92,7 @@ def test_a_prediction_from_a_terminal_keeps_names_colours_and_terms(
     model, out = str(tiny_run / "model.safetensors"), tmp_path / "out"
     image = cohorts / "target" / "images" / "case_00.nii.gz"
     words = ["predict", "--model", model, "--input", str(image), "--device", "cpu", "--output"]
-    assert run([*words, str(out), "--seg-nrrd"]) == 0
+    assert run([*words, str(out), "--format", "seg.nrrd"]) == 0
     assert [path.name for path in out.glob("case_*")] == ["case_00_segmentation.seg.nrrd"]
     assert run([*words, str(tmp_path / "plain")]) == 0
     segmented, plain = (

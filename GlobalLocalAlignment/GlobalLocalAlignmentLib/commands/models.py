@@ -33,7 +33,6 @@ def predict(
     again: Annotated[
         bool, typer.Option("--again", help="Also what the list of the output folder says is done.")
     ] = False,
-    seg_nrrd: Annotated[bool, typer.Option("--seg-nrrd", help="The same as --format seg.nrrd.")] = False,
     batch_size: BatchOption = 16,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -46,9 +45,8 @@ def predict(
     from ..bundle import read_card
     from ..prediction import Outputs, check_outputs
     from ..predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
-    from ..segmentationformats import SEG_NRRD, check_format
+    from ..segmentationformats import check_format
 
-    format_ = SEG_NRRD if seg_nrrd else format_
     check_format(format_)
     card, outputs = read_card(model), Outputs(feature_mask, probabilities, synthesized)
     check_outputs(card, outputs)

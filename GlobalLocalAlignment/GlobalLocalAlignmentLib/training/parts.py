@@ -3,7 +3,7 @@
 A part goes through without keeping what its gradient takes; on the way back it goes through once more, and the
 gradients of all parts add up. Losses see the whole batch, discriminators and optimisers are called as before: a step is
 that of the whole batch, whatever the method, but for rounding and but for batch norm, which normalises each part by
-itself. Memory for what the gradient takes falls with the number of parts, time grows by about a third.
+itself. Memory for what the gradient takes falls with the number of parts, and time grows by the second way through.
 """
 
 from __future__ import annotations
