@@ -36,7 +36,7 @@ demo: $(READY)
 	$(BIN)/gla demo --output demo
 
 scene: demo $(HOST_READY)
-	PYTHONPATH=GlobalLocalAlignment $(BIN)/python -m GlobalLocalAlignmentSlicerLib.demoscene demo
+	PYTHONPATH=GlobalLocalAlignment $(BIN)/python -m GlobalLocalAlignmentSlicerLib.samples.demoscene demo
 
 test: lint $(HOST_READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)

@@ -9,24 +9,24 @@ from typing import Annotated
 import ctk
 import slicer
 import vtk
-from GlobalLocalAlignmentSlicerLib import results, sliceviews
-from GlobalLocalAlignmentSlicerLib.batchsection import BatchSection
-from GlobalLocalAlignmentSlicerLib.cardtext import describeCard, duration
-from GlobalLocalAlignmentSlicerLib.comparesection import CompareSection
-from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
-from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
-from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
-from GlobalLocalAlignmentSlicerLib.filedrops import FileDrops, localPath
-from GlobalLocalAlignmentSlicerLib.modelcard import ModelCard, ModelCardError, readModelCard
-from GlobalLocalAlignmentSlicerLib.samplephantoms import registerPhantoms
-from GlobalLocalAlignmentSlicerLib.scenecases import isImage
-from GlobalLocalAlignmentSlicerLib.scenecomparer import SceneComparer
-from GlobalLocalAlignmentSlicerLib.scenesegmenter import SceneSegmenter
-from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationOptions
-from GlobalLocalAlignmentSlicerLib.segmentstatistics import registerComparison
-from GlobalLocalAlignmentSlicerLib.steps import Steps
-from GlobalLocalAlignmentSlicerLib.suitability import concerns
-from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError
+from GlobalLocalAlignmentSlicerLib.background.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Devices
+from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
+from GlobalLocalAlignmentSlicerLib.background.steps import Steps
+from GlobalLocalAlignmentSlicerLib.batch.batchsection import BatchSection
+from GlobalLocalAlignmentSlicerLib.comparing.comparesection import CompareSection
+from GlobalLocalAlignmentSlicerLib.comparing.scenecomparer import SceneComparer
+from GlobalLocalAlignmentSlicerLib.comparing.segmentstatistics import registerComparison
+from GlobalLocalAlignmentSlicerLib.models.cardtext import describeCard, duration
+from GlobalLocalAlignmentSlicerLib.models.filedrops import FileDrops, localPath
+from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCard, ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import registerPhantoms
+from GlobalLocalAlignmentSlicerLib.scene import results, sliceviews
+from GlobalLocalAlignmentSlicerLib.scene.images import isImage
+from GlobalLocalAlignmentSlicerLib.scene.volumefiles import VolumeFileError
+from GlobalLocalAlignmentSlicerLib.segmenting.scenesegmenter import SceneSegmenter
+from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import SegmentationOptions
+from GlobalLocalAlignmentSlicerLib.segmenting.suitability import concerns
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -511,7 +511,7 @@ class GlobalLocalAlignmentTest(ScriptedLoadableModuleTest):
     def test_resultsReplaceTheirOwnAndLeaveTheUsers(self) -> None:
         """Segmenting twice leaves one result; a node that the user made stays as it was."""
         import numpy as np
-        from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard
+        from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard
 
         volume = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16), name="CT")
         users = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "CT segmentation")

@@ -8,18 +8,18 @@ from typing import Annotated
 
 import qt
 import slicer
-from GlobalLocalAlignmentSlicerLib import casesinscene
-from GlobalLocalAlignmentSlicerLib.casestable import CasesTable, roleName
-from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
-from GlobalLocalAlignmentSlicerLib.dependencies import Dependencies
-from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Devices
-from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
-from GlobalLocalAlignmentSlicerLib.runview import RunView
-from GlobalLocalAlignmentSlicerLib.scenecases import folders, isImage, volumesOfFolder
-from GlobalLocalAlignmentSlicerLib.scenetrainer import SceneTrainer
-from GlobalLocalAlignmentSlicerLib.structurestable import StructuresTable
-from GlobalLocalAlignmentSlicerLib.trainingcases import LABELLED, ROLES, SOURCE, TARGET, DiskFolder
-from GlobalLocalAlignmentSlicerLib.trainingsettings import TrainingOptions, changesOf, presets
+from GlobalLocalAlignmentSlicerLib.background.closeguard import CloseGuard
+from GlobalLocalAlignmentSlicerLib.background.dependencies import Dependencies
+from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Devices
+from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
+from GlobalLocalAlignmentSlicerLib.scene.images import folders, isImage, volumesOfFolder
+from GlobalLocalAlignmentSlicerLib.training import casesinscene
+from GlobalLocalAlignmentSlicerLib.training.casestable import CasesTable, roleName
+from GlobalLocalAlignmentSlicerLib.training.runview import RunView
+from GlobalLocalAlignmentSlicerLib.training.scenetrainer import SceneTrainer
+from GlobalLocalAlignmentSlicerLib.training.structurestable import StructuresTable
+from GlobalLocalAlignmentSlicerLib.training.trainingcases import LABELLED, ROLES, SOURCE, TARGET, DiskFolder
+from GlobalLocalAlignmentSlicerLib.training.trainingsettings import TrainingOptions, changesOf, presets
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper

@@ -152,9 +152,9 @@ def _segmenting(pictures: Pictures, run: Path) -> None:
 def _comparing(pictures: Pictures) -> None:
     """The phantoms beside their ground truth: scores, plot, the errors in the worst slices, Segment Statistics."""
     import slicer
-    from GlobalLocalAlignmentSlicerLib import results
-    from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, ownNodes
-    from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT
+    from GlobalLocalAlignmentSlicerLib.comparing.comparisonplots import PLOT
+    from GlobalLocalAlignmentSlicerLib.scene import results
+    from GlobalLocalAlignmentSlicerLib.scene.ownnodes import ERRORS, ownNodes
 
     host = pictures.host
     panel = host.open_module(SEGMENTING)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MODULE = "GlobalLocalAlignmentSlicerLib.demoscene"
+MODULE = "GlobalLocalAlignmentSlicerLib.samples.demoscene"
 CORE_OF_SLICER = "slicer_core"
 HOW = (
     "for a scene: pip install slicer-core, then this again; or in Slicer's Python console:"

@@ -157,7 +157,7 @@ def _training(host: Host, options: argparse.Namespace, folder: Path) -> None:
 def _sample_data(host: Host, options: argparse.Namespace, folder: Path) -> None:
     import SampleData
     import slicer
-    from GlobalLocalAlignmentSlicerLib.samplephantoms import SETS
+    from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import SETS
 
     slicer.mrmlScene.GetCacheManager().SetRemoteCacheDirectory(str(folder))
     host.load_module(Path(SampleData.__file__))

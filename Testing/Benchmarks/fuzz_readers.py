@@ -80,7 +80,7 @@ def _bundle(folder: Path) -> Target:
     from GlobalLocalAlignmentLib.bundle import load_bundle
     from GlobalLocalAlignmentLib.config import configuration, load_preset
     from GlobalLocalAlignmentLib.errors import InputError
-    from GlobalLocalAlignmentSlicerLib.modelcard import ModelCardError, readModelCard
+    from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCardError, readModelCard
 
     path = folder / "model.safetensors"
     preset = configuration({**load_preset("phantom"), "labels": [{"value": 1, "name": "liver"}]})
@@ -115,7 +115,7 @@ def _events(folder: Path) -> Target:
     """The events of a run folder, for the report and for Slicer."""
     from GlobalLocalAlignmentLib.report.content import read_run
     from GlobalLocalAlignmentLib.report.page import _displacement, _header, _warnings
-    from GlobalLocalAlignmentSlicerLib.runwatcher import RunWatcher
+    from GlobalLocalAlignmentSlicerLib.training.runwatcher import RunWatcher
 
     def read(content: bytes) -> None:
         (folder / "events.jsonl").write_bytes(content)

@@ -41,7 +41,7 @@ def main() -> None:
     panel.ui.applyButton.click()
     host.wait_until(lambda: not panel.logic.running and not panel.logic.surfaces.running, PATIENCE)
     print(panel.ui.statusLabel.text)
-    from GlobalLocalAlignmentSlicerLib import results
+    from GlobalLocalAlignmentSlicerLib.scene import results
 
     names = [label.name for label in panel._card.labels]
     print(f"| case | {' | '.join(names)} | average |\n{'|---' * (len(names) + 2)}|")
@@ -64,7 +64,7 @@ def _load_cases(options: argparse.Namespace, panel) -> list[tuple]:
     import slicer
     from GlobalLocalAlignmentLib.cases import find_volumes, pair_cases
     from GlobalLocalAlignmentLib.volumes import read_labelmap, read_volume
-    from GlobalLocalAlignmentSlicerLib import results
+    from GlobalLocalAlignmentSlicerLib.scene import results
 
     images = find_volumes([options.images], "image")
     chosen = {name: path for name, path in images.items() if not options.case or name in options.case}

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from GlobalLocalAlignmentSlicerLib import backgroundprocess
-from GlobalLocalAlignmentSlicerLib.backgroundprocess import BackgroundProcess, coreEnvironment
-from GlobalLocalAlignmentSlicerLib.linetail import LineTail
+from GlobalLocalAlignmentSlicerLib.background import backgroundprocess
+from GlobalLocalAlignmentSlicerLib.background.backgroundprocess import BackgroundProcess, coreEnvironment
+from GlobalLocalAlignmentSlicerLib.background.linetail import LineTail
 
 PATIENCE_SECONDS = 60.0
 
@@ -116,7 +116,7 @@ def test_the_stop_file_asks_and_a_second_stop_ends(tmp_path: Path):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX systems")
 def test_ending_takes_the_whole_tree_even_when_it_ignores_the_polite_way(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("GlobalLocalAlignmentSlicerLib.backgroundprocess.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("GlobalLocalAlignmentSlicerLib.background.backgroundprocess.GRACE_SECONDS", 0.1)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready'); time.sleep(600)"
     program = (
         "import subprocess, sys, time, signal\n"

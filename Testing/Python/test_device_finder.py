@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from GlobalLocalAlignmentSlicerLib import devicefinder
-from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder, Gpu, parseGpus, torchBuild, visible
+from GlobalLocalAlignmentSlicerLib.background import devicefinder
+from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Gpu, parseGpus, torchBuild, visible
 
 GIB = 1 << 30
 TWO = "NVIDIA RTX 6000, Ada Generation, 49140, 24570\nGRID T4-4Q, 4096, [N/A]\n"

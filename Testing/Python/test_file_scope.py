@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignmentSlicerLib"
 BROUGHT = {"slicer", "vtk", "qt", "ctk", "numpy", "scipy", "SimpleITK"}
 OURS = {"GlobalLocalAlignmentSlicerLib"}
 OF_A_MODULE = {"segmentstatisticsplugin.py": {"SegmentStatisticsPlugins"}}
@@ -17,7 +18,7 @@ OF_A_MODULE = {"segmentstatisticsplugin.py": {"SegmentStatisticsPlugins"}}
 FILES = [
     ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignment.py",
     ROOT / "GlobalLocalAlignmentTraining" / "GlobalLocalAlignmentTraining.py",
-    *sorted((ROOT / "GlobalLocalAlignment" / "GlobalLocalAlignmentSlicerLib").glob("*.py")),
+    *sorted(LIBRARY.rglob("*.py")),
 ]
 
 

@@ -30,10 +30,10 @@ from GlobalLocalAlignmentLib.training.checkpoints import load_latest, save_check
 from GlobalLocalAlignmentLib.training.events import EventLog, describe
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
 from GlobalLocalAlignmentLib.volumes import Volume, write_volume
-from GlobalLocalAlignmentSlicerLib.backgroundprocess import callCore, coreEnvironment
-from GlobalLocalAlignmentSlicerLib.linetail import LONGEST_BYTES, LineTail
-from GlobalLocalAlignmentSlicerLib.modelcard import ModelCardError, readModelCard
-from GlobalLocalAlignmentSlicerLib.runwatcher import RunWatcher
+from GlobalLocalAlignmentSlicerLib.background.backgroundprocess import callCore, coreEnvironment
+from GlobalLocalAlignmentSlicerLib.background.linetail import LONGEST_BYTES, LineTail
+from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.training.runwatcher import RunWatcher
 from rich.console import Console
 
 SIZES = {"width": 4, "blocks": [1, 1, 1, 2], "discriminator_width": 4}

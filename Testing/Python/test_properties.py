@@ -26,8 +26,8 @@ from GlobalLocalAlignmentLib.errors import UNSEEN, InputError, one_line
 from GlobalLocalAlignmentLib.slicegrid import SliceGrid
 from GlobalLocalAlignmentLib.training.events import EventLog, read_events
 from GlobalLocalAlignmentLib.volumes import Volume, check_same_geometry, read_volume, write_volume
-from GlobalLocalAlignmentSlicerLib.modelcard import ModelCardError, readModelCard
-from GlobalLocalAlignmentSlicerLib.runwatcher import RunWatcher
+from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.training.runwatcher import RunWatcher
 from hypothesis import given, settings
 from hypothesis import strategies as some
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from GlobalLocalAlignmentLib.bundle import read_card
-from GlobalLocalAlignmentSlicerLib.linetail import CHUNK_BYTES, LONGEST_BYTES, LineTail
-from GlobalLocalAlignmentSlicerLib.modelcard import ModelCardError, readModelCard
-from GlobalLocalAlignmentSlicerLib.runwatcher import MOST_POINTS, MOST_WARNINGS, EvenCurve, RunWatcher
+from GlobalLocalAlignmentSlicerLib.background.linetail import CHUNK_BYTES, LONGEST_BYTES, LineTail
+from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCardError, readModelCard
+from GlobalLocalAlignmentSlicerLib.training.runwatcher import MOST_POINTS, MOST_WARNINGS, EvenCurve, RunWatcher
 
 
 def tell(folder: Path, *events: dict) -> None:

@@ -17,7 +17,7 @@ from GlobalLocalAlignmentLib.training.run import train
 from GlobalLocalAlignmentLib.training.runaway import ENOUGH, FAR, PATIENCE, NumberGuard, OptimizerWatch, all_finite
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationStage
 from GlobalLocalAlignmentLib.training.synthesis import SynthesisStage
-from GlobalLocalAlignmentSlicerLib.runwatcher import RunWatcher
+from GlobalLocalAlignmentSlicerLib.training.runwatcher import RunWatcher
 
 
 def blocks(guard: NumberGuard, *values: float, first: int = 0, name: str = "cycle") -> list:

@@ -14,7 +14,7 @@ from GlobalLocalAlignmentLib.errors import ExitCode
 from GlobalLocalAlignmentLib.maskgrids import COMPARED, REFERENCE, on_one_grid, placed, values_on
 from GlobalLocalAlignmentLib.segmentcomparison import main
 from GlobalLocalAlignmentLib.voxelbits import CORRECT, EXTRA, MISSED
-from GlobalLocalAlignmentSlicerLib.backgroundprocess import BackgroundProcess
+from GlobalLocalAlignmentSlicerLib.background.backgroundprocess import BackgroundProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 BROUGHT = {"numpy", "scipy"}

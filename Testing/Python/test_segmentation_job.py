@@ -12,7 +12,11 @@ import pytest
 import SimpleITK as sitk
 from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentLib.volumes import write_volume
-from GlobalLocalAlignmentSlicerLib.segmentationjob import SegmentationJob, SegmentationOptions, SegmentationOutcome
+from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import (
+    SegmentationJob,
+    SegmentationOptions,
+    SegmentationOutcome,
+)
 
 PATIENCE_SECONDS = 90.0
 

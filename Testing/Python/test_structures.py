@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from GlobalLocalAlignmentSlicerLib.structures import Found, StructureMapping, StructureRow
-from GlobalLocalAlignmentSlicerLib.terms import NO_TERM, Term, codesOf, describeTerm, foundTerm
+from GlobalLocalAlignmentSlicerLib.scene.terms import NO_TERM, Term, codesOf, describeTerm, foundTerm
+from GlobalLocalAlignmentSlicerLib.training.structures import Found, StructureMapping, StructureRow
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from GlobalLocalAlignmentLib.training.lock import LOCK_NAME, RunLock
-from GlobalLocalAlignmentSlicerLib.trainingrun import (
+from GlobalLocalAlignmentSlicerLib.training.trainingrun import (
     INPUTS_PREFIX,
     SILENT_SECONDS,
     TrainingRun,

@@ -32,7 +32,7 @@ def shown() -> set[str]:
     for folder in MODULES:
         for path in (folder / "Resources" / "UI").glob("*.ui"):
             found |= {(one.text or "").strip() for one in ElementTree.parse(path).iter("string")}
-        for path in (*folder.glob("*.py"), *folder.glob("GlobalLocalAlignmentSlicerLib/*.py")):
+        for path in (*folder.glob("*.py"), *folder.glob("GlobalLocalAlignmentSlicerLib/**/*.py")):
             found |= {
                 node.value
                 for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -11,8 +11,9 @@ import slicer
 from dicomfiles import STACK, write_series
 from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentLib.volumes import Volume, read_volume, write_volume
-from GlobalLocalAlignmentSlicerLib import batchresults, results
-from GlobalLocalAlignmentSlicerLib.batchtable import FILE, REMARK, STATE
+from GlobalLocalAlignmentSlicerLib.batch import batchresults
+from GlobalLocalAlignmentSlicerLib.batch.batchtable import FILE, REMARK, STATE
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE
 
 

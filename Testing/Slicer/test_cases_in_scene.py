@@ -10,7 +10,7 @@ import pytest
 import qt
 import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
-from GlobalLocalAlignmentSlicerLib import casesinscene
+from GlobalLocalAlignmentSlicerLib.training import casesinscene
 from test_training_module import add, add_cohorts, add_phantom, draw, panel, states
 from test_training_on_disk import add_folder
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
+from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose, export
 
 NAMES = ("liver", "right kidney", "left kidney", "spleen")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import add_phantom
 from test_slice_layers import _card
 

@@ -11,9 +11,9 @@ import pytest
 import slicer
 import slicer.util
 import vtk
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, SCORES, ownNodes
-from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT
+from GlobalLocalAlignmentSlicerLib.comparing.comparisonplots import PLOT
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.ownnodes import ERRORS, SCORES, ownNodes
 from test_segment_statistics import AXIAL, LIVER, OBLIQUE, blobs, evaluated, labelmap, segmentation
 
 PATIENCE = 60_000
@@ -101,7 +101,7 @@ def test_the_table_in_the_panel_has_the_same_numbers_and_their_units(section, sl
 
 
 def test_scores_are_those_of_segment_statistics(section, slicer_host, pair):
-    from GlobalLocalAlignmentSlicerLib.segmentstatistics import registerComparison
+    from GlobalLocalAlignmentSlicerLib.comparing.segmentstatistics import registerComparison
     from SegmentStatistics import SegmentStatisticsLogic
     from test_segment_statistics import scores
 

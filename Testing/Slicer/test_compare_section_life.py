@@ -10,11 +10,11 @@ import pytest
 import qt
 import slicer
 import slicer.util
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.comparedpairs import findPairs
-from GlobalLocalAlignmentSlicerLib.comparisonnodes import ERRORS, SCORES, ownNodes
-from GlobalLocalAlignmentSlicerLib.comparisonplots import PLOT, boxPath
-from GlobalLocalAlignmentSlicerLib.labelchoice import SceneLabels
+from GlobalLocalAlignmentSlicerLib.comparing.comparedpairs import findPairs
+from GlobalLocalAlignmentSlicerLib.comparing.comparisonplots import PLOT, boxPath
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.labelchoice import SceneLabels
+from GlobalLocalAlignmentSlicerLib.scene.ownnodes import ERRORS, SCORES, ownNodes
 from test_compare_section import PATIENCE, choose, compare, errors, exported, named, pair, section, wait  # noqa: F401
 from test_segment_statistics import blobs, segmentation
 
@@ -109,7 +109,7 @@ def test_the_users_removal_of_what_was_shown_is_no_fault(section, slicer_host, p
 
 
 def test_a_core_that_fails_is_said_in_one_line(section, slicer_host, pair, monkeypatch):  # noqa: F811
-    from GlobalLocalAlignmentSlicerLib import comparisonjob
+    from GlobalLocalAlignmentSlicerLib.comparing import comparisonjob
 
     monkeypatch.setattr(comparisonjob, "MODULE", "GlobalLocalAlignmentLib.nothing")
     compare(section, slicer_host, *pair)

@@ -17,10 +17,10 @@ import vtk
 from GlobalLocalAlignmentLib.phantom import write_cohort
 from GlobalLocalAlignmentLib.scene import write_scene
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.colortables import OWN_COLORS
-from GlobalLocalAlignmentSlicerLib.demoscene import main
-from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
+from GlobalLocalAlignmentSlicerLib.models.modelcard import readModelCard
+from GlobalLocalAlignmentSlicerLib.samples.demoscene import main
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.colortables import OWN_COLORS
 
 CASES = ("case_00", "case_01")
 
@@ -197,7 +197,7 @@ def test_the_core_says_how_to_get_a_scene_where_it_cannot_write_one(demo: Path, 
 
 def test_the_module_can_be_run_by_its_name(demo: Path):
     folder = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
-    command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.demoscene"]
+    command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.samples.demoscene"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: give the folder of a demo\n")
 
@@ -206,7 +206,7 @@ def test_the_folder_may_be_given_as_a_path_from_here(demo: Path, tmp_path: Path)
     shutil.copytree(demo, tmp_path / "demo")
     (tmp_path / "demo" / "scene.mrb").unlink(missing_ok=True)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "GlobalLocalAlignment")}
-    command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.demoscene", "demo"]
+    command = [sys.executable, "-m", "GlobalLocalAlignmentSlicerLib.samples.demoscene", "demo"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "scene.mrb").is_file()

@@ -11,7 +11,7 @@ import pytest
 import qt
 import slicer
 import slicer.packaging
-from GlobalLocalAlignmentSlicerLib.dependencies import REQUIREMENTS, Dependencies, DependencyError
+from GlobalLocalAlignmentSlicerLib.background.dependencies import REQUIREMENTS, Dependencies, DependencyError
 from segmentpanel import add_phantom, choose
 
 YES, NO = qt.QMessageBox.Ok, qt.QMessageBox.Cancel

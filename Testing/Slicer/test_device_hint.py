@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from GlobalLocalAlignmentSlicerLib.devicefinder import Devices, Gpu
-from GlobalLocalAlignmentSlicerLib.devicetext import describeDevice
+from GlobalLocalAlignmentSlicerLib.background.devicefinder import Devices, Gpu
+from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
 
 GIB = 1 << 30
 BIG, SMALL, UNKNOWN = Gpu("RTX 4090", 24 * GIB, 20 * GIB), Gpu("T500", 4 * GIB, GIB), Gpu("GRID", None, None)
@@ -47,7 +47,7 @@ def test_the_panel_says_it_before_apply_and_follows_the_choice(panel):
 
 
 def test_the_panel_looks_for_devices_when_it_is_made_and_stops_when_it_goes(slicer_host, monkeypatch):
-    from GlobalLocalAlignmentSlicerLib import devicefinder
+    from GlobalLocalAlignmentSlicerLib.background import devicefinder
     from segmentpanel import MODULE
 
     monkeypatch.setattr(devicefinder, "findTool", lambda: [sys.executable, "-c", "import time; time.sleep(600)"])
@@ -62,7 +62,7 @@ def test_the_panel_looks_for_devices_when_it_is_made_and_stops_when_it_goes(slic
 def test_looking_for_devices_does_not_import_pytorch():
     folder = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
     code = (
-        "from GlobalLocalAlignmentSlicerLib.devicefinder import DeviceFinder; import sys;"
+        "from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder; import sys;"
         "DeviceFinder(lambda function, milliseconds: lambda: None).find(lambda devices: None);"
         "sys.exit('torch' in sys.modules)"
     )

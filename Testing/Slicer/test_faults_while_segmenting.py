@@ -16,7 +16,7 @@ from faults import (
     fill,
     needs_device_without_space,
 )
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose
 
 CONVOLUTIONS = 28

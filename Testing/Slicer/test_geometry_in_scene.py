@@ -12,11 +12,17 @@ from GlobalLocalAlignmentLib.config import configuration, load_preset
 from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
 from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume, read_volume
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-from GlobalLocalAlignmentSlicerLib.suitability import slicePlane
-from GlobalLocalAlignmentSlicerLib.terms import describeTerm, foundTerm
-from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas, readArray, refuseOtherGrid, writeVolume
+from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.sliceplanes import slicePlane
+from GlobalLocalAlignmentSlicerLib.scene.terms import describeTerm, foundTerm
+from GlobalLocalAlignmentSlicerLib.scene.volumefiles import (
+    VolumeFileError,
+    ijkToRas,
+    readArray,
+    refuseOtherGrid,
+    writeVolume,
+)
 from SlicerHost.host import GENUINE_TERMINOLOGIES
 
 SHAPE = (5, 6, 7)

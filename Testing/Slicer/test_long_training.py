@@ -8,7 +8,7 @@ import pytest
 import slicer
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.lock import RunLock
-from GlobalLocalAlignmentSlicerLib import runwatcher
+from GlobalLocalAlignmentSlicerLib.training import runwatcher
 from test_training_module import panel
 
 __all__ = ["panel"]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import qt
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose
 
 

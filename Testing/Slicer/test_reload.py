@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose
 
 

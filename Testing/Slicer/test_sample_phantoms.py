@@ -20,8 +20,8 @@ from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, files_of, patient_seed
 from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import write_volume
-from GlobalLocalAlignmentSlicerLib import phantommaker, samplephantoms
-from GlobalLocalAlignmentSlicerLib.samplephantoms import CATEGORY, SETS, cacheFolder, registerPhantoms
+from GlobalLocalAlignmentSlicerLib.samples import phantommaker, samplephantoms
+from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import CATEGORY, SETS, cacheFolder, registerPhantoms
 from SlicerHost import problems
 
 ROOT = Path(__file__).resolve().parents[2]

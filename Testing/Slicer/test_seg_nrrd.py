@@ -10,7 +10,7 @@ import vtk
 from GlobalLocalAlignmentLib.config import Label, load_preset
 from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import add_phantom
 
 

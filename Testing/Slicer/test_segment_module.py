@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import MODULE, PATIENCE, add_phantom, choose, export
 
 

@@ -11,8 +11,8 @@ import pytest
 import slicer
 import slicer.util
 from GlobalLocalAlignmentLib.cli import run
-from GlobalLocalAlignmentSlicerLib.segmentpairs import pairOf
-from GlobalLocalAlignmentSlicerLib.segmentstatistics import registerComparison
+from GlobalLocalAlignmentSlicerLib.comparing.segmentpairs import pairOf
+from GlobalLocalAlignmentSlicerLib.comparing.segmentstatistics import registerComparison
 from scipy import ndimage
 from segmentpanel import MODULE
 from SegmentStatistics import SegmentStatisticsLogic
@@ -361,7 +361,7 @@ def test_a_plugin_from_before_a_reload_gives_way_to_the_new_one(monkeypatch):
     import sys
 
     before = SegmentStatisticsLogic.registeredPlugins[-1]
-    monkeypatch.delitem(sys.modules, "GlobalLocalAlignmentSlicerLib.segmentstatisticsplugin")
+    monkeypatch.delitem(sys.modules, "GlobalLocalAlignmentSlicerLib.comparing.segmentstatisticsplugin")
     assert registerComparison()
     named = [kind for kind in SegmentStatisticsLogic.registeredPlugins if kind.__name__ == PLUGIN]
     assert len(named) == 1 and named[0] is not before

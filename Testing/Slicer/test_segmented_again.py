@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose, export
 
 STRUCTURES = PHANTOM_LABELS["abdomen"].values()
@@ -116,8 +116,8 @@ def test_a_scene_that_is_closed_while_a_labelmap_is_made_ends_it(panel, slicer_h
 
 
 def test_a_labelmap_of_some_values_names_no_others():
-    from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-    from GlobalLocalAlignmentSlicerLib.scenecases import labelmapValue
+    from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
+    from GlobalLocalAlignmentSlicerLib.training.scenecases import labelmapValue
 
     node, _ = add_phantom("CT")
     card = ModelCard(Path("m"), (LabelCard(3, "liver", (1, 2, 3)),), "MR", "CT", "axial", 1.0, (32, 32), ())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
+from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import PATIENCE, add_phantom, choose
 
 
@@ -66,7 +66,7 @@ def test_of_the_results_those_of_the_volume_are_shown_alone(panel):
 
 
 def _card():
-    from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
+    from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
 
     labels = tuple(LabelCard(value, f"structure {value}", (255, 0, 0)) for value in range(1, 5))
     return ModelCard(Path("m"), labels, "MR", "CT", "axial", 1.0, (32, 32), ())

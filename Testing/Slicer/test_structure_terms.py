@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.structurestable import LEARNT, TERM
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.training.structurestable import LEARNT, TERM
 from test_training_module import add, add_phantom, draw, panel
 
 __all__ = ["panel"]

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from GlobalLocalAlignmentSlicerLib import results, surfacemaker
-from GlobalLocalAlignmentSlicerLib.closedsurfaces import Surface, closedSurface
-from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-from GlobalLocalAlignmentSlicerLib.segmentsurfaces import handIn, hasSurfaces, readSource, whyNotHere
-from GlobalLocalAlignmentSlicerLib.surfacemaker import SurfaceMaker
+from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.surfaces import surfacemaker
+from GlobalLocalAlignmentSlicerLib.surfaces.closedsurfaces import Surface, closedSurface
+from GlobalLocalAlignmentSlicerLib.surfaces.segmentsurfaces import handIn, hasSurfaces, readSource, whyNotHere
+from GlobalLocalAlignmentSlicerLib.surfaces.surfacemaker import SurfaceMaker
 from segmentpanel import PATIENCE, add_phantom, choose
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -201,7 +202,7 @@ def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "import os, pathlib, sys, time",
         f"pathlib.Path({str(tmp_path)!r}, 'pid', str(os.getpid())).mkdir(parents=True)",
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)",
-        "from GlobalLocalAlignmentSlicerLib.closedsurfaces import main",
+        "from GlobalLocalAlignmentSlicerLib.surfaces.closedsurfaces import main",
         "sys.exit(main(sys.argv[1:]))",
     )
     monkeypatch.setattr(surfacemaker, "MODULE", "heldsurfaces")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
-from GlobalLocalAlignmentSlicerLib import closeguard
-from GlobalLocalAlignmentSlicerLib.closeguard import CloseGuard
+from GlobalLocalAlignmentSlicerLib.background import closeguard
+from GlobalLocalAlignmentSlicerLib.background.closeguard import CloseGuard
 from test_training_module import MODULES, PATIENCE, add_cohorts, panel, start, states, wait_for_the_end
 
 __all__ = ["panel"]
@@ -66,7 +66,7 @@ def test_a_scene_that_is_closed_while_cases_are_written_leaves_a_panel_that_says
 
 
 def test_a_case_that_cannot_be_looked_at_does_not_keep_the_others_from_it(panel, monkeypatch: pytest.MonkeyPatch):
-    from GlobalLocalAlignmentSlicerLib import scenecases
+    from GlobalLocalAlignmentSlicerLib.training import scenecases
 
     finish = scenecases.finishCheck
 

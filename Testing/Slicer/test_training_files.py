@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentLib.volumes import read_volume
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.labelchoice import SceneLabels
-from GlobalLocalAlignmentSlicerLib.modelcard import LabelCard, ModelCard
-from GlobalLocalAlignmentSlicerLib.scenecases import finishCheck, startCheck
-from GlobalLocalAlignmentSlicerLib.structures import StructureMapping
-from GlobalLocalAlignmentSlicerLib.trainingcases import CaseTable, TrainingCase
-from GlobalLocalAlignmentSlicerLib.trainingfiles import writeCases
-from GlobalLocalAlignmentSlicerLib.trainingsettings import TrainingOptions, configuration
-from GlobalLocalAlignmentSlicerLib.volumefiles import VolumeFileError, ijkToRas
+from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.labelchoice import SceneLabels
+from GlobalLocalAlignmentSlicerLib.scene.volumefiles import VolumeFileError, ijkToRas
+from GlobalLocalAlignmentSlicerLib.training.scenecases import finishCheck, startCheck
+from GlobalLocalAlignmentSlicerLib.training.structures import StructureMapping
+from GlobalLocalAlignmentSlicerLib.training.trainingcases import CaseTable, TrainingCase
+from GlobalLocalAlignmentSlicerLib.training.trainingfiles import writeCases
+from GlobalLocalAlignmentSlicerLib.training.trainingsettings import TrainingOptions, configuration
 
 SHAPE = (4, 10, 12)
 SPACING = (1.5, 2.0, 5.0)

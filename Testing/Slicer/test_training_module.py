@@ -13,13 +13,13 @@ import pytest
 import qt
 import slicer
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, render_phantom
-from GlobalLocalAlignmentSlicerLib import results
-from GlobalLocalAlignmentSlicerLib.devicefinder import Devices, Gpu
-from GlobalLocalAlignmentSlicerLib.estimate import describeEstimate
-from GlobalLocalAlignmentSlicerLib.modelcard import readModelCard
-from GlobalLocalAlignmentSlicerLib.scenecases import labelmapValue
-from GlobalLocalAlignmentSlicerLib.structures import Found
-from GlobalLocalAlignmentSlicerLib.terms import codesOf
+from GlobalLocalAlignmentSlicerLib.background.devicefinder import Devices, Gpu
+from GlobalLocalAlignmentSlicerLib.models.modelcard import readModelCard
+from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene.terms import codesOf
+from GlobalLocalAlignmentSlicerLib.training.estimate import describeEstimate
+from GlobalLocalAlignmentSlicerLib.training.scenecases import labelmapValue
+from GlobalLocalAlignmentSlicerLib.training.structures import Found
 from segmentpanel import export
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""Folders of volumes through a model, without the scene."""

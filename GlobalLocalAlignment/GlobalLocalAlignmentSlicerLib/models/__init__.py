@@ -1,0 +1,1 @@
+"""A model file and its card, as people read it."""

@@ -1,0 +1,1 @@
+"""Volumes of the scene through a model, one after the other."""

@@ -1,0 +1,1 @@
+"""Cases and structures of a training, its run, and what is watched of it."""
