@@ -6,8 +6,10 @@ import json
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ from GlobalLocalAlignmentLib.bundle import DomainCard, make_card, save_bundle
 from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
 from GlobalLocalAlignmentLib.training.run import train
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
+from GlobalLocalAlignmentSlicerLib.background import backgroundprocess
 from hypothesis import settings as hypothesis_settings
+from readycore import ReadyCore
 from tinyrun import TINY, settings_of, write_cohorts
 
 torch.set_num_threads(1)
@@ -76,6 +80,23 @@ def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("untrained") / "model.safetensors"
     save_bundle(path, make_card(settings, *domains, None, {}), parts)
     return path
+
+
+@pytest.fixture(scope="session")
+def ready_core() -> Iterator[ReadyCore]:
+    """What starts processes of the core without the seconds that each of them would load libraries for."""
+    core = ReadyCore()
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def forked_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Background processes of the test are forked from one that is ready, where the system can do it safely."""
+    if sys.platform == "linux":
+        core = request.getfixturevalue("ready_core")
+        names = {name: getattr(subprocess, name) for name in ("DEVNULL", "STDOUT")}
+        monkeypatch.setattr(backgroundprocess, "subprocess", SimpleNamespace(Popen=core.start, **names))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +33,7 @@ from GlobalLocalAlignmentLib.comparators.starganv2 import (
     generator_halvings,
 )
 from GlobalLocalAlignmentLib.comparators.starganv2 import Generator as StyledGenerator
-from GlobalLocalAlignmentLib.config import Plane, Synthesis, configuration, merge
+from GlobalLocalAlignmentLib.config import Configuration, Plane, Synthesis, configuration, merge
 from GlobalLocalAlignmentLib.devices import make_fabric
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
@@ -127,42 +128,57 @@ def test_the_same_call_gives_the_same_slices_and_each_slice_a_style_of_its_own(m
     assert not torch.allclose(first[0], first[1], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", TRANSLATORS)
-def test_a_run_with_another_translator_ends_with_a_model_that_lends_it(name: str, tiny_settings: dict, tmp_path: Path):
-    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name}}))
-    model = train(tmp_path / "run", settings)
-    bundle = load_bundle(model)
-    images, domain = torch.rand(1, 1, *settings.plane.size), torch.zeros(1, dtype=torch.long)
-    assert bundle.synthesis(images, domain, domain + 1).shape == images.shape
-    lent = borrow_synthesis(model, (bundle.card.target.modality, bundle.card.source.modality))
-    assert lent.labels == (1, 0)
-    with np.load(next((tmp_path / "run" / "panels").glob("translation_*.npz"))) as panel:
-        assert {"source", "translated", "target", "cycled"} <= set(panel)
+@dataclass(frozen=True)
+class WholeRun:
+    """A run that was not stopped.
+
+    Attributes:
+        settings: of it, with one learning rate for all translators.
+        rates: learning rates of its first stage, as its events tell them.
+    """
+
+    folder: Path
+    model: Path
+    settings: Configuration
+    rates: list[float]
 
 
-@pytest.mark.parametrize("name", TRANSLATORS)
-def test_a_training_that_was_stopped_ends_as_one_that_was_not(name: str, tiny_settings: dict, tmp_path: Path):
-    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name}}))
-    whole = load_bundle(train(tmp_path / "whole", settings)).synthesis.state_dict()
-    calls = iter([False, True])
-    with pytest.raises(StopRequested):
-        train(tmp_path / "parts", settings, stop_asked=lambda: next(calls, False))
-    resumed = load_bundle(train(tmp_path / "parts", None)).synthesis.state_dict()
-    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
-
-
-@pytest.mark.parametrize("name", TRANSLATORS)
-def test_the_translator_learns_on_its_rates(name: str, tiny_settings: dict, tmp_path: Path):
+@pytest.fixture(scope="module", params=TRANSLATORS)
+def whole(request: pytest.FixtureRequest, tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
     rates: list[float] = []
-    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name, "learning_rate": 4e-4}}))
+    settings = configuration(merge(tiny_settings, {"synthesis": {"translator": request.param, "learning_rate": 4e-4}}))
 
     def listen(entry: dict) -> None:
         if entry["event"] == "progress" and entry["stage"] == "synthesis":
             rates.append(entry["values"]["learning_rate"])
 
-    train(tmp_path / "run", settings, [listen])
-    assert rates[0] == pytest.approx(4e-4 if name in ("cyclegan", "cycada") else 2e-4)
-    assert rates[-1] < rates[0]
+    folder = tmp_path_factory.mktemp("translators") / request.param
+    return WholeRun(folder, train(folder, settings, [listen]), settings, rates)
+
+
+def test_a_run_with_another_translator_ends_with_a_model_that_lends_it(whole: WholeRun):
+    bundle = load_bundle(whole.model)
+    images, domain = torch.rand(1, 1, *whole.settings.plane.size), torch.zeros(1, dtype=torch.long)
+    assert bundle.synthesis(images, domain, domain + 1).shape == images.shape
+    lent = borrow_synthesis(whole.model, (bundle.card.target.modality, bundle.card.source.modality))
+    assert lent.labels == (1, 0)
+    with np.load(next((whole.folder / "panels").glob("translation_*.npz"))) as panel:
+        assert {"source", "translated", "target", "cycled"} <= set(panel)
+
+
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(whole: WholeRun, tmp_path: Path):
+    expected = load_bundle(whole.model).synthesis.state_dict()
+    calls = iter([False, True])
+    with pytest.raises(StopRequested):
+        train(tmp_path / "parts", whole.settings, stop_asked=lambda: next(calls, False))
+    resumed = load_bundle(train(tmp_path / "parts", None)).synthesis.state_dict()
+    assert all(torch.equal(value, resumed[key]) for key, value in expected.items())
+
+
+def test_the_translator_learns_on_its_rates(whole: WholeRun):
+    translator = whole.settings.synthesis.translator
+    assert whole.rates[0] == pytest.approx(4e-4 if translator in ("cyclegan", "cycada") else 2e-4)
+    assert whole.rates[-1] < whole.rates[0]
 
 
 @pytest.mark.parametrize("name", TRANSLATORS)

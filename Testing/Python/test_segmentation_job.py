@@ -20,6 +20,8 @@ from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import (
 
 PATIENCE_SECONDS = 90.0
 
+pytestmark = pytest.mark.usefixtures("forked_core")
+
 
 class Session:
     """A job with everything that it reported and what its files held at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -47,6 +48,19 @@ def slicer_host() -> Iterator[Host]:
     seen += host.verdict()
     if seen:
         pytest.fail("while the test ran:\n" + "\n".join(seen), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def processes_that_are_ready(request: pytest.FixtureRequest) -> None:
+    """Processes of the core are forked, but those of tests that are marked ``cold_start``."""
+    if request.node.get_closest_marker("cold_start") is None:
+        request.getfixturevalue("forked_core")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection of garbage after a test has to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -198,7 +198,8 @@ def test_slicer_that_quits_ends_the_batch_and_keeps_what_is_done(panel, slicer_h
     choose(panel, untrained_model, tree)
     batch = panel._batch.batch
     panel._batch.ui.batchStartButton.click()
-    process, folder = batch._process._process, batch._folder
+    process, folder = batch._process._process, batch.folder
     slicer_host.quit()
     assert process.wait(60) != 0
+    batch.poll()
     assert not batch.running and not folder.exists()

@@ -44,6 +44,7 @@ def test_a_cancelled_comparison_leaves_nothing_and_can_be_started_again(section,
     assert len(section.comparison.cases) == 1
 
 
+@pytest.mark.cold_start
 def test_a_comparison_that_is_cancelled_at_work_keeps_what_was_shown(section, slicer_host, pair):  # noqa: F811
     compare(section, slicer_host, *pair)
     before = section.comparison
@@ -57,6 +58,7 @@ def test_a_comparison_that_is_cancelled_at_work_keeps_what_was_shown(section, sl
     assert "wrong voxels" in section.ui.worstStatusLabel.text
 
 
+@pytest.mark.cold_start
 def test_closing_the_scene_ends_the_comparison_and_removes_its_files(section, slicer_host, pair, temporary):  # noqa: F811
     compare(section, slicer_host, *pair)
     section.ui.compareButton.click()
@@ -80,6 +82,7 @@ def test_a_segmentation_that_is_removed_before_it_is_written_is_said(section, sl
     assert not section.ui.compareButton.enabled
 
 
+@pytest.mark.cold_start
 @pytest.mark.parametrize("removed", [0, 1], ids=["result", "truth"])
 def test_a_segmentation_that_is_removed_while_it_is_compared_has_its_scores(section, slicer_host, pair, removed: int):  # noqa: F811
     choose(section, *pair)

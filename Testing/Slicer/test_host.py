@@ -328,7 +328,9 @@ def test_a_held_event_loop_is_measured(slicer_host):
 
 
 FAILING_TESTS = """
-import threading, qt, slicer
+import pytest, threading, qt, slicer
+
+pytestmark = pytest.mark.cold_start
 
 def test_slot():
     button = qt.QPushButton()

@@ -34,6 +34,7 @@ def test_the_module_works_where_there_are_no_views(slicer_host):
     panel.ui.compareButton.click()
 
 
+@pytest.mark.cold_start
 def test_volumes_become_segmentations_with_mask_and_style_in_the_scene(panel, slicer_host, tiny_run: Path):
     nodes = [add_phantom(name, seed)[0] for name, seed in (("CT one", 1), ("CT zwei ä", 2))]
     choose(panel, tiny_run / "model.safetensors", *nodes)

@@ -108,6 +108,7 @@ def states(panel) -> list[str]:
     return [table.item(row, 3).text() for row in range(table.rowCount)]
 
 
+@pytest.mark.cold_start
 def test_from_volumes_in_the_scene_to_a_model_that_segments_them(panel, slicer_host, tmp_path: Path):
     sources, targets = add_cohorts(panel)
     assert states(panel) == [*2 * ["good; liver, right kidney, left kidney, spleen"], *2 * ["good"]]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from .backgroundprocess import BackgroundProcess, callCore, reasonOf
+from .backgroundjob import BackgroundJob
+from .backgroundprocess import callCore, reasonOf
 
 
-class CoreQuestion:
+class CoreQuestion(BackgroundJob):
     """One call of the core that trains nothing and writes nothing.
 
     Args:
@@ -26,15 +24,9 @@ class CoreQuestion:
         onEvent: Callable[[dict[str, Any]], None],
         onFinished: Callable[[str], None],
     ) -> None:
+        super().__init__()
         self.words, self.onEvent, self.onFinished = words, onEvent, onFinished
-        self._process: BackgroundProcess | None = None
-        self._folder: Path | None = None
         self._problem = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether ``onFinished`` is still to come."""
-        return self._process is not None and self._process.running
 
     def start(self) -> None:
         """Ask.
@@ -42,23 +34,21 @@ class CoreQuestion:
         Raises:
             OSError: the process cannot be started.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="gla-"))
+        self.prepare()
         try:
-            self._process = callCore(self.words, self._folder, self.onEvent, self._hear, self._finish)
+            self._process = callCore(self.words, self.folder, self.onEvent, self._hear, self._finish)
         except OSError:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self.discard()
             raise
 
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.stop()
+    def _silence(self) -> None:
+        self.onEvent, self.onFinished = lambda event: None, lambda problem: None
 
     def _hear(self, line: str) -> None:
         # the last line of what a process says that fails is the reason
         self._problem = line.removeprefix("error: ")
 
     def _finish(self, code: int) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        failed = code != 0 and not self._process.stopAsked
+        self.discard()
+        failed = code != 0 and not self.stopAsked
         self.onFinished((self._problem or reasonOf(code)) if failed else "")

@@ -86,7 +86,7 @@ class BatchSection:
         """End the batch, which can be taken up again, and everything that is on its way into the scene."""
         self.stopLoading()
         self.table.close()
-        self.batch.close()
+        self.batch.abandon()
 
     def stopLoading(self) -> None:
         """Bring nothing more into the scene: it goes away."""

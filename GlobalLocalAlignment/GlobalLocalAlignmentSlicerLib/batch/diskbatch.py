@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..background.backgroundprocess import BackgroundProcess, StartTimer, callCore, reasonOf
+from ..background.backgroundjob import BackgroundJob
+from ..background.backgroundprocess import StartTimer, callCore, reasonOf
 from .batchfolder import STOP_NAME, BatchEntry
 
 STOPPED = 3
 """Exit code of the core after it was asked to stop."""
 
 
-class DiskBatch:
+class DiskBatch(BackgroundJob):
     """One call of the core for a folder of volumes.
 
     Args:
@@ -24,8 +23,7 @@ class DiskBatch:
         onProgress: called with the share that is done, 0 to 1, and the seconds left, None while unknown.
         onText: called with lines for the log.
         onFinished: called once with what went wrong as a whole, empty where nothing did.
-        startTimer: see ``BackgroundProcess``.
-        python: see ``BackgroundProcess``.
+        startTimer, python: see ``BackgroundProcess``.
     """
 
     def __init__(
@@ -38,24 +36,12 @@ class DiskBatch:
         startTimer: StartTimer | None = None,
         python: str | None = None,
     ) -> None:
+        super().__init__(startTimer, python)
         self.onPlanned, self.onEntry, self.onProgress = onPlanned, onEntry, onProgress
         self.onText, self.onFinished = onText, onFinished
-        self._startTimer, self._python = startTimer, python
-        self._process: BackgroundProcess | None = None
-        self._folder: Path | None = None
         self._output: Path | None = None
-        self._begun = self._stopAsked = False
+        self._begun = False
         self._errors: list[str] = []
-
-    @property
-    def running(self) -> bool:
-        """Whether ``onFinished`` is still to come."""
-        return self._process is not None and self._process.running
-
-    @property
-    def stopAsked(self) -> bool:
-        """Whether the batch was stopped from here."""
-        return self._stopAsked
 
     def start(self, words: Sequence[str], output: Path) -> None:
         """Start the core.
@@ -67,13 +53,13 @@ class DiskBatch:
         Raises:
             OSError: the process cannot be started.
         """
-        self._output, self._begun, self._stopAsked, self._errors = output, False, False, []
+        self._output, self._begun, self.stopAsked, self._errors = output, False, False, []
         # what the core prints is for this window; the output folder holds what lasts
-        self._folder = Path(tempfile.mkdtemp(prefix="gla-"))
+        self.prepare()
         try:
             self._process = callCore(
                 words,
-                self._folder,
+                self.folder,
                 self._take,
                 self._hear,
                 self._finish,
@@ -82,26 +68,24 @@ class DiskBatch:
                 self._python,
             )
         except OSError:
-            self._discard()
+            self.discard()
             raise
 
     def stop(self) -> None:
         """Let the core stop after the slices in hand; asked twice, or before it has begun, end it at once."""
         if not self.running:
             return
-        self._stopAsked = True
+        self.stopAsked = True
         if self._begun:
             self._process.stop()
         else:
             # a file would be taken for one of an earlier batch
             self._process.end()
 
-    def close(self) -> None:
-        """End the core and hear no more of it: Slicer goes away. What is done stays, the list goes on from there."""
-        if self.running:
-            self._process.end()
-            self._process.leave()
-        self._discard()
+    def _silence(self) -> None:
+        self.onPlanned, self.onEntry = lambda: None, lambda entry: None
+        self.onProgress, self.onText = lambda share, seconds: None, lambda line: None
+        self.onFinished = lambda problem: self.discard()
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event["event"]
@@ -129,16 +113,12 @@ class DiskBatch:
 
     def _finish(self, code: int) -> None:
         problem = ""
-        if code not in (0, STOPPED) and not self._stopAsked:
+        if code not in (0, STOPPED) and not self.stopAsked:
             general = [line for line in self._errors if line.startswith("internal error: ")]
             if not self._begun or general:
-                problem = "\n".join(general or self._errors) or reasonOf(code, self._folder, self._output)
+                problem = "\n".join(general or self._errors) or reasonOf(code, self.folder, self._output)
             elif code != 2:
                 # of single cases the list tells
-                problem = reasonOf(code, self._folder, self._output)
-        self._discard()
+                problem = reasonOf(code, self.folder, self._output)
+        self.discard()
         self.onFinished(problem)
-
-    def _discard(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)

@@ -6,8 +6,6 @@ Pure bookkeeping; which nodes the cases come from is the business of ``scenecomp
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..background.backgroundjob import BackgroundJob
 from ..background.backgroundprocess import BackgroundProcess, StartTimer, reasonOf
 
 MODULE = "GlobalLocalAlignmentLib.segmentcomparison"
@@ -75,7 +74,7 @@ class JobOutcome:
     stopped: bool = False
 
 
-class ComparisonJob:
+class ComparisonJob(BackgroundJob):
     """Compares in the background.
 
     Args:
@@ -91,22 +90,11 @@ class ComparisonJob:
         startTimer: StartTimer | None = None,
         python: str | None = None,
     ) -> None:
+        super().__init__(startTimer, python)
         self.onProgress, self.onFinished = onProgress, onFinished
-        self._startTimer, self._python = startTimer, python
-        self._process: BackgroundProcess | None = None
         self._outcome = JobOutcome()
         self._lastLine = ""
         self._written = 0
-        self.stopAsked = False
-        self.folder: Path | None = None
-
-    def prepare(self) -> None:
-        """Make the temporary folder.
-
-        Raises:
-            OSError: there is no place for it.
-        """
-        self.folder = Path(tempfile.mkdtemp(prefix="gla-"))
 
     def nextFile(self) -> str:
         """A name for an array that the core is to read."""
@@ -149,25 +137,8 @@ class ComparisonJob:
         )
         self._process.start()
 
-    def stop(self) -> None:
-        """End the core; cases that are done count."""
-        self.stopAsked = True
-        if self._process is not None:
-            self._process.stop()
-
-    def abandon(self) -> None:
-        """End the core and leave nothing of it; ``onFinished`` does not come."""
-        self.stopAsked = True
+    def _silence(self) -> None:
         self.onProgress, self.onFinished = lambda share: None, lambda outcome: self.discard()
-        if self._process is not None and self._process.running:
-            self._process.end()
-        # at once, because Slicer may be quitting and its timers with it
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove the folder with the voxels of the patients in it."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, place = event["event"], (event.get("case", -1), event.get("structure"))

@@ -7,14 +7,13 @@ are read and written by ``volumefiles`` and ``results``.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..background.backgroundprocess import BackgroundProcess, StartTimer, callCore, reasonOf
+from ..background.backgroundjob import BackgroundJob
+from ..background.backgroundprocess import StartTimer, callCore, reasonOf
 
 STOPPED, FAILED = "stopped", "failed"
 
@@ -75,7 +74,7 @@ class SegmentationOutcome:
     stopped: bool = False
 
 
-class SegmentationJob:
+class SegmentationJob(BackgroundJob):
     """One call of the core for one or more volumes.
 
     Args:
@@ -83,11 +82,7 @@ class SegmentationJob:
         onProgress: called with the share that is done, 0 to 1, and the seconds left, None while unknown.
         onText: called with each line for the log.
         onFinished: called once with the outcome; its files are there until ``discard`` is called.
-        startTimer: see ``BackgroundProcess``.
-        python: see ``BackgroundProcess``.
-
-    Attributes:
-        folder: temporary, from ``prepare`` to ``discard``.
+        startTimer, python: see ``BackgroundProcess``.
     """
 
     def __init__(
@@ -99,33 +94,16 @@ class SegmentationJob:
         startTimer: StartTimer | None = None,
         python: str | None = None,
     ) -> None:
+        super().__init__(startTimer, python)
         self.options, self.onProgress, self.onText, self.onFinished = options, onProgress, onText, onFinished
-        self._startTimer, self._python = startTimer, python
-        self.folder: Path | None = None
-        self._process: BackgroundProcess | None = None
         self._volumes: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._count = 0
-        self._stopAsked = False
         self._errors: list[str] = []
 
-    @property
-    def running(self) -> bool:
-        """Whether the core is at work."""
-        return self._process is not None and self._process.running
-
-    @property
-    def stopAsked(self) -> bool:
-        """Whether ``stop`` was called, before or after the start."""
-        return self._stopAsked
-
     def prepare(self) -> None:
-        """Make the temporary folder; ``imagePath`` names files in it.
-
-        Raises:
-            OSError: there is no place for it.
-        """
-        self.folder = Path(tempfile.mkdtemp(prefix="gla-"))
+        """Make the temporary folder; ``imagePath`` names files in it."""
+        super().prepare()
         (self.folder / "images").mkdir()
 
     def imagePath(self, identifier: str, called: str) -> Path:
@@ -165,31 +143,9 @@ class SegmentationJob:
             self.discard()
             raise
 
-    def poll(self) -> None:
-        """What the timer calls."""
-        if self._process is not None:
-            self._process.poll()
-
-    def stop(self) -> None:
-        """End the core; volumes that are done are kept."""
-        self._stopAsked = True
-        if self._process is not None:
-            self._process.stop()
-
-    def abandon(self) -> None:
-        """End the core and leave nothing of it; ``onFinished`` does not come."""
+    def _silence(self) -> None:
         self.onProgress, self.onText = lambda share, seconds: None, lambda line: None
         self.onFinished = lambda outcome: self.discard()
-        if self._process is not None and self._process.running:
-            self._process.end()
-        # at once, because Slicer may be quitting and its timers with it; what the process still writes before it has
-        # gone is removed with its end, where a timer is left to see it
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove the temporary folder with the images of the patients in it."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "progress" and event.get("of"):
@@ -205,7 +161,7 @@ class SegmentationJob:
         self.onText(self._named(line))
 
     def _finish(self, code: int) -> None:
-        stopped = self._stopAsked
+        stopped = self.stopAsked
         outcome = SegmentationOutcome(stopped=stopped)
         for name, identifier in self._volumes.items():
             files = self._results(name)
