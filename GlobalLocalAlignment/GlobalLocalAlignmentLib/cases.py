@@ -12,6 +12,7 @@ from .volumereaders import DICOM_SUFFIXES, VOLUME_SUFFIXES, is_dicom_file
 
 IMAGE_WORDS = ("image", "images", "img", "volume")
 LABEL_WORDS = ("label", "labels", "labelmap", "segmentation", "seg", "mask", "gt", "truth")
+LABEL_FOLDERS = frozenset(LABEL_WORDS)
 EXTRA_NAMES = re.compile(r".+_(feature_mask|synthesized|source_style|target_style|probability_[a-z0-9_]+)", re.I)
 """What a prediction writes beside a segmentation; in a folder these are never inputs."""
 
@@ -43,6 +44,47 @@ def find_volumes(inputs: Sequence[Path], role: Role) -> dict[str, Path]:
                 )
             found[name] = entry
     return dict(sorted(found.items(), key=lambda item: natural_order(item[0])))
+
+
+def find_volumes_below(root: Path, role: Role) -> dict[str, Path]:
+    """Volumes of a folder and of all folders below it, by case name and the folders that lead there: ``clinic/07``.
+
+    A folder that is called by what it holds, ``images`` or ``labels``, is no part of a name, so that a result and its
+    reference have the same. For the rest see ``find_volumes``.
+
+    Raises:
+        InputError: the folder does not exist or cannot be read, or two files have the same name.
+    """
+    if not Path(root).is_dir() or _is_series(root):
+        return find_volumes([root], role)
+    found: dict[str, Path] = {}
+    for folder, entries in _volumes_below(root, role).items():
+        above = [part for part in folder.relative_to(root).parts if part.lower() not in IMAGE_WORDS + LABEL_WORDS]
+        for entry in entries:
+            name = "/".join([*above, case_name(entry)])
+            if name in found:
+                raise InputError(entry, f"has the same case name ({name}) as {found[name]}", "rename one of them")
+            found[name] = entry
+    return dict(sorted(found.items(), key=lambda item: natural_order(item[0])))
+
+
+def _volumes_below(root: Path, role: Role) -> dict[Path, list[Path]]:
+    """Volumes by the folder that they lie in; where some lie in folders of label maps, those alone for that role."""
+    found: dict[Path, list[Path]] = {}
+    waiting, seen = [root], set()
+    while waiting:
+        folder = waiting.pop(0)
+        real = folder.resolve()
+        if real in seen:
+            # a link that leads back
+            continue
+        seen.add(real)
+        found[folder] = _entries(folder, role)
+        waiting += [entry for entry in visible(folder) if entry.is_dir() and not _is_series(entry)]
+    labelled = {folder for folder in found if {part.lower() for part in folder.relative_to(root).parts} & LABEL_FOLDERS}
+    if role == "labelmap" and any(found[folder] for folder in labelled):
+        return {folder: entries for folder, entries in found.items() if folder in labelled}
+    return found
 
 
 def pair_cases(images: dict[str, Path], labelmaps: dict[str, Path]) -> dict[str, tuple[Path, Path]]:

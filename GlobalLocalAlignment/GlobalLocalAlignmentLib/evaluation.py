@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .cases import find_volumes, pair_cases
+from .cases import find_volumes_below, pair_cases
 from .errors import ErrorCollector, InputError
 from .maskscores import dice_score, surface_scores
 from .resultfiles import read_rows, write_rows
@@ -95,15 +95,15 @@ def evaluate_folders(
     """Scores of all cases that have a reference, and what was wrong with the others.
 
     Args:
-        predictions: folder with predicted label maps.
-        references: folder with true label maps, paired by case name.
+        predictions: folder with predicted label maps, and what is below it.
+        references: folder with true label maps, paired by case name and folders, see ``find_volumes_below``.
         names: structures; None scores the values that occur in the prediction or the reference of a case.
         on_progress: called with the number of cases done and their number.
 
     Raises:
         InputError: no case at all.
     """
-    found, truths = find_volumes([predictions], "labelmap"), find_volumes([references], "labelmap")
+    found, truths = find_volumes_below(predictions, "labelmap"), find_volumes_below(references, "labelmap")
     if not found:
         raise InputError(predictions, "holds no label map", "name the output folder of gla predict")
     scores: list[ClassScore] = []
@@ -123,8 +123,8 @@ def evaluate_folders(
 
 def references_left_out(predictions: Path, references: Path) -> list[str]:
     """Cases with a reference and without a prediction: no score speaks of them."""
-    found = find_volumes([predictions], "labelmap")
-    return [case for case in find_volumes([references], "labelmap") if case not in found]
+    found = find_volumes_below(predictions, "labelmap")
+    return [case for case in find_volumes_below(references, "labelmap") if case not in found]
 
 
 def _names(path: Path, *labelmaps: np.ndarray) -> dict[int, str]:

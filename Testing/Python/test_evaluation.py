@@ -14,6 +14,7 @@ from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.evaluation import (
     ClassScore,
     evaluate_folders,
+    references_left_out,
     read_scores,
     score_labelmaps,
     summarize,
@@ -273,6 +274,37 @@ def test_without_names_a_structure_that_is_only_predicted_is_scored_too(tmp_path
     scores, failures = evaluate_folders(tmp_path / "predictions", tmp_path / "references")
     assert [(score.label, score.name, score.dice) for score in scores] == [(1, "label 1", 0), (3, "label 3", 0)]
     assert failures == []
+
+
+def test_folders_below_are_scored_against_those_of_the_same_way(tmp_path: Path):
+    """As a batch leaves them: the tree of its images, whose references lie beside the images."""
+    predictions, references = tmp_path / "predictions", tmp_path / "references"
+    for clinic, true in (("a", blob(0)), ("b", blob(1))):
+        write_labels(predictions / clinic / "images" / "07_segmentation.nii.gz", blob(0))
+        write_labels(references / clinic / "labels" / "07.nrrd", true)
+        write_labels(references / clinic / "images" / "07.nrrd", blob(1))
+    write_labels(references / "c" / "labels" / "07.nrrd", blob(0))
+    (references / "a" / "again").symlink_to(references)
+    scores, failures = evaluate_folders(predictions, references, {1: "liver"})
+    assert failures == [] and [score.case for score in scores] == ["a/07", "b/07"]
+    assert scores[0].dice == 1 and scores[1].dice == pytest.approx(dice_score(blob(0), blob(1)))
+    assert references_left_out(predictions, references) == ["c/07"]
+
+
+def test_a_result_whose_reference_lies_elsewhere_is_told_of(tmp_path: Path):
+    write_labels(tmp_path / "predictions" / "a" / "07.nii.gz", blob(0))
+    write_labels(tmp_path / "references" / "b" / "07.nii.gz", blob(0))
+    scores, (failure,) = evaluate_folders(tmp_path / "predictions", tmp_path / "references")
+    assert scores == [] and "no label map for case a/07" in str(failure)
+
+
+def test_two_results_of_one_case_are_refused(tmp_path: Path):
+    for folder in ("images", "labels"):
+        write_labels(tmp_path / "a" / folder / "07.nii.gz", blob(0))
+    (tmp_path / "a" / "labels").rename(tmp_path / "a" / "segmentation")
+    write_labels(tmp_path / "a" / "label" / "07.nii.gz", blob(0))
+    with pytest.raises(InputError, match=r"same case name \(a/07\)"):
+        evaluate_folders(tmp_path, tmp_path)
 
 
 def test_a_folder_without_predictions_is_refused(tmp_path: Path):
