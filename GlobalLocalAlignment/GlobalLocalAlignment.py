@@ -13,6 +13,7 @@ from GlobalLocalAlignmentSlicerLib.background.dependencies import Dependencies
 from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
 from GlobalLocalAlignmentSlicerLib.background.steps import Steps
+from GlobalLocalAlignmentSlicerLib.batch.batchresults import ShownCase
 from GlobalLocalAlignmentSlicerLib.batch.batchsection import BatchSection
 from GlobalLocalAlignmentSlicerLib.comparing.comparesection import CompareSection
 from GlobalLocalAlignmentSlicerLib.comparing.scenecomparer import SceneComparer
@@ -161,7 +162,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.options,
             self.logic.dependencies,
             self.ui.logText.appendPlainText,
-            self.showResultsOf,
+            self.onBatchCase,
         )
 
     def takeDrops(self, uiWidget) -> None:
@@ -385,6 +386,12 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode.shownVolume = volume
         self.updateResults()
         self.showVolume()
+
+    def onBatchCase(self, case: ShownCase) -> None:
+        """A case of the batch came into the scene."""
+        self.showResultsOf(case.volumeNode)
+        if case.segmentations and (case.wasIn3D or self.logic.getParameterNode().surfaces):
+            self.logic.surfaces.make(case.segmentations, self.ui.logText.appendPlainText, self._batch.onSurfaces)
 
     def onSurfaces(self, messages: list[str]) -> None:
         """The segmentations are there already; ``messages`` say what is missing in 3D."""

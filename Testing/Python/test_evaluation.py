@@ -14,8 +14,8 @@ from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.evaluation import (
     ClassScore,
     evaluate_folders,
-    references_left_out,
     read_scores,
+    references_left_out,
     score_labelmaps,
     summarize,
     write_scores,

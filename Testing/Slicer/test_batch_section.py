@@ -14,6 +14,7 @@ from GlobalLocalAlignmentLib.volumes import Volume, read_volume, write_volume
 from GlobalLocalAlignmentSlicerLib.batch import batchresults
 from GlobalLocalAlignmentSlicerLib.batch.batchtable import FILE, REMARK, STATE
 from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.surfaces.segmentsurfaces import hasSurfaces
 from segmentpanel import PATIENCE
 
 
@@ -87,9 +88,15 @@ def test_a_folder_is_segmented_beside_the_scene_and_one_case_comes_into_it(
     segmentation = results.findResult(node, results.SEGMENTATION).GetSegmentation()
     assert segmentation.GetNthSegment(0).GetName() == "liver" and segmentation.GetNthSegment(0).GetTerminology()
     assert results.findResult(node, results.FEATURE_MASK) is not None
+    slicer_host.wait_until(lambda: not panel.logic.surfaces.running, PATIENCE)
+    assert hasSurfaces(results.findResult(node, results.SEGMENTATION))
     # once more: the volume is there already
+    panel.ui.surfacesCheckBox.click()
     load(panel, slicer_host, 1)
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
+    # it was in 3D, and is again whatever the box says
+    slicer_host.wait_until(lambda: not panel.logic.surfaces.running, PATIENCE)
+    assert hasSurfaces(results.findResult(node, results.SEGMENTATION))
     ui.batchTable.selectRow(2)
     assert not ui.batchLoadButton.enabled
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..background.steps import Beside
 from ..scene import results
 from ..scene.volumefiles import VolumeFileError, readArray, refuseOtherGrid
 from ..segmenting.scenesegmenter import inOrder
+from ..surfaces.segmentsurfaces import hasSurfaces
 from .batchfolder import BatchEntry, nameOf, readCard
 
 DICOM_SEGMENTATION_END = ".dcm"
@@ -22,6 +24,21 @@ DICOM_PLUGIN = "DICOMSegmentationPlugin"
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SERIES_UID = "0020|000e"
+
+
+@dataclass
+class ShownCase:
+    """A case that came into the scene.
+
+    Attributes:
+        volumeNode: its volume.
+        segmentations: vtkMRMLSegmentationNode that came with it.
+        wasIn3D: one of them took the place of one with surfaces, and has none.
+    """
+
+    volumeNode: Any
+    segmentations: list[Any] = field(default_factory=list)
+    wasIn3D: bool = False
 
 
 def volumePath(inputs: Path, entry: BatchEntry) -> Path:
@@ -69,7 +86,7 @@ def readImage(path: Path, series: str = "") -> tuple[np.ndarray, np.ndarray]:
 
 def showCase(
     inputs: Path, output: Path, entry: BatchEntry, volumeNode: Any | None = None
-) -> Generator[None, None, Any]:
+) -> Generator[None, None, ShownCase]:
     """Bring a case into the scene, a step at a time; files are read beside it.
 
     Args:
@@ -79,7 +96,7 @@ def showCase(
         volumeNode: its volume, where it is in the scene already.
 
     Returns:
-        the node of the volume.
+        what is there now.
 
     Raises:
         VolumeFileError: the volume or a result cannot be read, or they do not fit each other any longer.
@@ -108,21 +125,23 @@ def showCase(
         volumeNode = _newVolume(nameOf(path.name), *image)
         yield
     identifier = volumeNode.GetID()
-    shown = []
+    case, shown = ShownCase(volumeNode), []
     for kind, array in inOrder(arrays):
         if slicer.mrmlScene.GetNodeByID(identifier) is None:
             raise VolumeFileError(_("{name} was removed from the scene").format(name=entry.file))
         refuseOtherGrid(array, volumeNode)
         if kind == results.SEGMENTATION:
-            results.showSegmentation(volumeNode, array, card)
+            before = results.findResult(volumeNode, results.SEGMENTATION)
+            case.wasIn3D = before is not None and hasSurfaces(before)
+            case.segmentations.append(results.showSegmentation(volumeNode, array, card))
         else:
             results.showVolume(volumeNode, array, kind)
         shown.append(kind)
         yield
     results.removeStale(volumeNode, shown)
     if dicom is not None:
-        _loadDicom(dicom, volumeNode)
-    return volumeNode
+        case.segmentations += _loadDicom(dicom, volumeNode)
+    return case
 
 
 def refuseWithoutPlugin() -> None:
@@ -135,8 +154,8 @@ def refuseWithoutPlugin() -> None:
         )
 
 
-def _loadDicom(path: Path, volumeNode: Any) -> None:
-    """Load a DICOM segmentation by Slicer's own plugin, which wants it in the database."""
+def _loadDicom(path: Path, volumeNode: Any) -> list[Any]:
+    """Load a DICOM segmentation by Slicer's own plugin, which wants it in the database; returns its nodes."""
     import slicer
 
     # where it is: the database need not copy it
@@ -146,9 +165,10 @@ def _loadDicom(path: Path, volumeNode: Any) -> None:
     loadables = plugin.examineFiles([str(path)])
     if not loadables or not plugin.load(loadables[0]):
         raise VolumeFileError(_("{name} cannot be loaded; Slicer's log says why").format(name=path.name))
-    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-        if node.GetID() not in before:
-            node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    loaded = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if node.GetID() not in before]
+    for node in loaded:
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    return loaded
 
 
 def _newVolume(name: str, array: np.ndarray, matrix: np.ndarray) -> Any:

@@ -17,7 +17,7 @@ from ..models.cardtext import duration
 from ..scene.volumefiles import VolumeFileError
 from ..segmenting.segmentationjob import SegmentationOptions
 from .batchfolder import DONE, FAILED, PASSED_OVER, WAITING, BatchEntry, BatchFolderError, readEntries
-from .batchresults import showCase
+from .batchresults import ShownCase, showCase
 from .batchtable import BatchTable
 from .diskbatch import DiskBatch
 
@@ -37,7 +37,7 @@ class BatchSection:
         options: what the panel says of the model and the outputs.
         dependencies: what the core needs.
         onText: called with lines for the log.
-        onShown: called with the node of a volume that came into the scene with its results.
+        onShown: called with a case that came into the scene.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BatchSection:
         options: Callable[[], SegmentationOptions],
         dependencies: Dependencies,
         onText: Callable[[str], None],
-        onShown: Callable[[Any], None],
+        onShown: Callable[[ShownCase], None],
     ) -> None:
         self.ui, self.whyNoModel, self.options, self.dependencies = ui, whyNoModel, options, dependencies
         self.onText, self.onShown = onText, onShown
@@ -224,10 +224,10 @@ class BatchSection:
                     entry = next(one for one in readEntries(output) if one.file == entry.file)
                     place = inputs / entry.file
                     known = slicer.mrmlScene.GetNodeByID(self._volumes.get(place, ""))
-                    node = yield from showCase(inputs, output, entry, known)
-                    self._volumes[place] = node.GetID()
-                    text = _("{name} is in the scene.").format(name=node.GetName())
-                    self.onShown(node)
+                    case = yield from showCase(inputs, output, entry, known)
+                    self._volumes[place] = case.volumeNode.GetID()
+                    text = _("{name} is in the scene.").format(name=case.volumeNode.GetName())
+                    self.onShown(case)
                 except (VolumeFileError, BatchFolderError) as error:
                     text = str(error)
         finally:
@@ -237,6 +237,11 @@ class BatchSection:
         else:
             self.onText(text)
         self.updateLoad()
+
+    def onSurfaces(self, messages: list[str]) -> None:
+        """``messages`` say what is missing in 3D."""
+        if messages and not self.batch.running:
+            self.ui.batchStatusLabel.text = "\n".join([self.ui.batchStatusLabel.text, *messages])
 
 
 def folderIn(edit: Any) -> Path | None:
