@@ -25,14 +25,14 @@ LONGEST_CALL = 1 << 20
 POLL_SECONDS = 0.02
 FORKED = (
     "GlobalLocalAlignmentLib",
-    "GlobalLocalAlignmentLib.segmentcomparison",
+    "GlobalLocalAlignmentLib.masks.segmentcomparison",
     "GlobalLocalAlignmentSlicerLib.surfaces.closedsurfaces",
 )
 """Modules that are called by their names, and are begun by a fork."""
 
 LOADED = (
-    *("cli", "commands.models", "commands.training", "prediction", "predictionbatch", "report", "training.run"),
-    *("bentgrids", "maskgrids", "segmentcomparison"),
+    *("cli", "commands.models", "commands.training", "prediction", "batches.predictionbatch", "report", "training.run"),
+    *("masks.bentgrids", "masks.maskgrids", "masks.segmentcomparison"),
 )
 """Of the core, what these processes begin with."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import InputError
-from .volumereaders import DICOM_SUFFIXES, VOLUME_SUFFIXES, is_dicom_file
+from .formats.volumereaders import DICOM_SUFFIXES, VOLUME_SUFFIXES, is_dicom_file
 
 IMAGE_WORDS = ("image", "images", "img", "volume")
 LABEL_WORDS = ("label", "labels", "labelmap", "segmentation", "seg", "mask", "gt", "truth")

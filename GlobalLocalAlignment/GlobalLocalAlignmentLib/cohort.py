@@ -12,9 +12,9 @@ import numpy as np
 from .cases import find_volumes, without_labelmap
 from .config import Domain, Intensity, Label, Plane
 from .errors import ErrorCollector, InputError
+from .formats.segmentationfile import read_structures
 from .knownstructures import Structure
 from .preprocessing import guess_modality, intensity_limits, is_eight_bit_export
-from .segmentationfile import read_structures
 from .slicegrid import SliceGrid
 from .slicestore import CaseSlices, SliceStore
 from .volumes import Volume, check_same_geometry, read_labelmap, read_volume

@@ -18,7 +18,7 @@ from .errors import InputError
 from .evaluation import ClassScore
 from .knownstructures import KNOWN_STRUCTURES
 from .phantom import PHANTOM_LABELS, write_cohort
-from .phantomcohorts import COHORTS
+from .phantoms.phantomcohorts import COHORTS
 from .report import write_report
 from .report.content import read_run
 from .report.figures import segmentation_figure, translation_figure

@@ -11,7 +11,7 @@ import numpy as np
 
 from .cases import find_volumes_below, pair_cases
 from .errors import ErrorCollector, InputError
-from .maskscores import dice_score, surface_scores
+from .masks.maskscores import dice_score, surface_scores
 from .resultfiles import read_rows, write_rows
 from .volumes import check_same_geometry, read_labelmap
 

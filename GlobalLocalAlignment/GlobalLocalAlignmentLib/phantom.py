@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from scipy import fft, ndimage
 
-from .phantomanatomy import HALF_EXTENT, TISSUES, Anatomy, centers, random_anatomy, smooth_field
-from .phantomcohorts import patient_seed
+from .formats.volumewriters import write_volume
+from .phantoms.phantomanatomy import HALF_EXTENT, TISSUES, Anatomy, centers, random_anatomy, smooth_field
+from .phantoms.phantomcohorts import patient_seed
 from .volume import Volume
-from .volumewriters import write_volume
 
 Task = Literal["abdomen", "heart"]
 Modality = Literal["CT", "MR"]

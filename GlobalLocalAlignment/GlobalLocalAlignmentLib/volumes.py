@@ -10,10 +10,10 @@ import nibabel
 import numpy as np
 
 from .errors import InputError
+from .formats.volumechecks import FARTHEST, check_spacing
+from .formats.volumereaders import read_slices, read_voxels
+from .formats.volumewriters import write_volume
 from .volume import Volume
-from .volumechecks import FARTHEST, check_spacing
-from .volumereaders import read_slices, read_voxels
-from .volumewriters import write_volume
 
 __all__ = ["Volume", "check_same_geometry", "read_labelmap", "read_volume", "write_volume"]
 

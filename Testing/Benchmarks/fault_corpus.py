@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "Testing"))
 from badfiles import BadFile, all_cases, truth  # noqa: E402
 from badfiles.case import AFFINE, good  # noqa: E402
 from GlobalLocalAlignmentLib import cli  # noqa: E402
-from GlobalLocalAlignmentLib.batchlist import LABELS_NAME, LIST_NAME  # noqa: E402
+from GlobalLocalAlignmentLib.batches.batchlist import LABELS_NAME, LIST_NAME  # noqa: E402
 from GlobalLocalAlignmentLib.errors import ExitCode, InputError  # noqa: E402
 from GlobalLocalAlignmentLib.evaluation import read_scores  # noqa: E402
 from GlobalLocalAlignmentLib.training.lock import LOCK_NAME  # noqa: E402

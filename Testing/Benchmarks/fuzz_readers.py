@@ -134,9 +134,9 @@ def _events(folder: Path) -> Target:
 
 def _headers(folder: Path) -> Target:
     """Headers of MetaImage, NRRD and DICOM, as far as they are ours to check."""
-    from GlobalLocalAlignmentLib.dicomchecks import check_nesting
     from GlobalLocalAlignmentLib.errors import InputError
-    from GlobalLocalAlignmentLib.textheaders import check_metaimage, check_nrrd
+    from GlobalLocalAlignmentLib.formats.dicomchecks import check_nesting
+    from GlobalLocalAlignmentLib.formats.textheaders import check_metaimage, check_nrrd
 
     path = folder / "file"
 

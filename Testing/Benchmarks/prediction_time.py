@@ -17,7 +17,7 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 from environment import describe
-from GlobalLocalAlignmentLib.batch import predict_files, result_path
+from GlobalLocalAlignmentLib.batches.batch import predict_files, result_path
 from GlobalLocalAlignmentLib.bundle import load_bundle
 from GlobalLocalAlignmentLib.cases import find_volumes
 from GlobalLocalAlignmentLib.devices import resolve_device, resolve_precision

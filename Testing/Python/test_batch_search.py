@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicomfiles import STACK, write_series
-from GlobalLocalAlignmentLib.batchsearch import BatchSearch, search
+from GlobalLocalAlignmentLib.batches.batchsearch import BatchSearch, search
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.volumes import Volume, write_volume
 

@@ -20,7 +20,7 @@ from GlobalLocalAlignmentLib.evaluation import (
     summarize,
     write_scores,
 )
-from GlobalLocalAlignmentLib.maskscores import dice_score, surface_scores, volume_errors
+from GlobalLocalAlignmentLib.masks.maskscores import dice_score, surface_scores, volume_errors
 from GlobalLocalAlignmentLib.volumes import Volume, write_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -45,7 +45,7 @@ def test_only_what_slicer_brings_is_imported_when_a_file_is_loaded(path: Path):
 def test_slicers_own_process_can_score_masks_with_what_slicer_brings():
     lines = (
         "import sys, numpy, scipy.ndimage; before = set(sys.modules)",
-        "import GlobalLocalAlignmentLib.maskscores",
+        "import GlobalLocalAlignmentLib.masks.maskscores",
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})",
     )
     command = [sys.executable, "-c", "\n".join(lines)]

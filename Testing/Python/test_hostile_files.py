@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 from GlobalLocalAlignmentLib import cli
-from GlobalLocalAlignmentLib.batch import file_words
+from GlobalLocalAlignmentLib.batches.batch import file_words
 from GlobalLocalAlignmentLib.bundle import DomainCard, load_bundle, make_card, read_card, save_bundle
 from GlobalLocalAlignmentLib.comparison.tables import _latex, markdown_table
 from GlobalLocalAlignmentLib.config import configuration, load_file, load_preset, merge, read_configuration

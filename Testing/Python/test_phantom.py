@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from GlobalLocalAlignmentLib.cases import find_volumes, pair_cases
 from GlobalLocalAlignmentLib.phantom import PHANTOM_LABELS, render_phantom, write_cohort
-from GlobalLocalAlignmentLib.phantomanatomy import TISSUES, random_anatomy
+from GlobalLocalAlignmentLib.phantoms.phantomanatomy import TISSUES, random_anatomy
 from GlobalLocalAlignmentLib.volumes import Volume, check_same_geometry, read_labelmap, read_volume
 
 TASKS, MODALITIES = ("abdomen", "heart"), ("CT", "MR")

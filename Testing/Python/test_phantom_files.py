@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, files_of
-from GlobalLocalAlignmentLib.phantomfiles import main, write_missing
+from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS, files_of
+from GlobalLocalAlignmentLib.phantoms.phantomfiles import main, write_missing
 from GlobalLocalAlignmentLib.volumes import read_labelmap, read_volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,16 +27,16 @@ class NothingElse:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, NothingElse())
 from dataclasses import replace
-from GlobalLocalAlignmentLib.phantomcohorts import COHORTS
+from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS
 COHORTS["test"] = replace(COHORTS["test"], count=1)
-from GlobalLocalAlignmentLib.phantomfiles import main
+from GlobalLocalAlignmentLib.phantoms.phantomfiles import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
 def call(*words: object, program: str | None = None) -> subprocess.CompletedProcess[str]:
     """What Slicer calls; or a program in its place."""
-    start = ["-m", "GlobalLocalAlignmentLib.phantomfiles"] if program is None else ["-c", program]
+    start = ["-m", "GlobalLocalAlignmentLib.phantoms.phantomfiles"] if program is None else ["-c", program]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "GlobalLocalAlignment")}
     command = [sys.executable, *start, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
@@ -117,7 +117,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk: Path, capsys: py
 
 @pytest.mark.usefixtures("one_patient")
 def test_a_process_that_is_told_to_end_leaves_whole_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from GlobalLocalAlignmentLib import volumewriters
+    from GlobalLocalAlignmentLib.formats import volumewriters
 
     def be_ended(*arguments: object) -> None:
         (next(tmp_path.glob(".part_*")) / "half").touch()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from GlobalLocalAlignmentLib.batch import choose_cases, predict_files, synthesize_files
+from GlobalLocalAlignmentLib.batches.batch import choose_cases, predict_files, synthesize_files
 from GlobalLocalAlignmentLib.bundle import load_bundle, read_card
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.phantom import render_phantom

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from dicomfiles import write_series
-from GlobalLocalAlignmentLib import batch, dicomsegmentation
-from GlobalLocalAlignmentLib.batchlist import LABELS_NAME, LIST_NAME
-from GlobalLocalAlignmentLib.batchsearch import search
+from GlobalLocalAlignmentLib.batches import batch
+from GlobalLocalAlignmentLib.batches.batchlist import LABELS_NAME, LIST_NAME
+from GlobalLocalAlignmentLib.batches.batchsearch import search
+from GlobalLocalAlignmentLib.batches.predictionbatch import BatchModel, BatchRequest, PredictionBatch
 from GlobalLocalAlignmentLib.bundle import load_bundle
 from GlobalLocalAlignmentLib.cli import run
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
+from GlobalLocalAlignmentLib.formats import dicomsegmentation
 from GlobalLocalAlignmentLib.phantom import render_phantom
 from GlobalLocalAlignmentLib.prediction import Outputs, Predictor
-from GlobalLocalAlignmentLib.predictionbatch import BatchModel, BatchRequest, PredictionBatch
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.lock import RunLock
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
@@ -147,7 +148,7 @@ def test_a_stop_leaves_whole_cases_and_the_next_call_goes_on(
     if by_file:
         # somebody puts the file there while the second volume is read
         read, names = batch.read_volume, []
-        from GlobalLocalAlignmentLib import batchsearch
+        from GlobalLocalAlignmentLib.batches import batchsearch
 
         def noting(path: Path, slices=()):
             names.append(path.name)

@@ -105,7 +105,7 @@ def test_the_package_and_its_command_line_start_without_heavy_libraries(module: 
 
 
 def test_a_prediction_starts_without_what_trainings_and_reports_need_alone():
-    modules = ["GlobalLocalAlignmentLib.batch", "GlobalLocalAlignmentLib.devices"]
+    modules = ["GlobalLocalAlignmentLib.batches.batch", "GlobalLocalAlignmentLib.devices"]
     loaded = run_python(f"import sys, {', '.join(modules)}; print(*sys.modules)").split()
     assert set(modules) <= set(loaded)
     assert not set(loaded) & {"lightning_fabric", "matplotlib"}

@@ -205,7 +205,9 @@ def test_the_scene_side_needs_nothing_that_slicer_lacks():
         "for name in ('torch', 'pydantic', 'yaml', 'safetensors', 'lightning_fabric', 'nibabel', 'rich', 'typer',"
         " 'matplotlib', 'psutil', 'GlobalLocalAlignmentLib'):\n"
         "    sys.modules[name] = None\n"
-        "from GlobalLocalAlignmentSlicerLib import backgroundprocess, linetail, modelcard, runwatcher\n"
+        "from GlobalLocalAlignmentSlicerLib.background import backgroundprocess, linetail\n"
+        "from GlobalLocalAlignmentSlicerLib.models import modelcard\n"
+        "from GlobalLocalAlignmentSlicerLib.training import runwatcher\n"
     )
     folder = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)

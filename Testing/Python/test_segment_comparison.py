@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from GlobalLocalAlignmentLib.errors import ExitCode
-from GlobalLocalAlignmentLib.maskgrids import COMPARED, REFERENCE, on_one_grid, placed, values_on
-from GlobalLocalAlignmentLib.segmentcomparison import main
-from GlobalLocalAlignmentLib.voxelbits import CORRECT, EXTRA, MISSED
+from GlobalLocalAlignmentLib.masks.maskgrids import COMPARED, REFERENCE, on_one_grid, placed, values_on
+from GlobalLocalAlignmentLib.masks.segmentcomparison import main
+from GlobalLocalAlignmentLib.masks.voxelbits import CORRECT, EXTRA, MISSED
 from GlobalLocalAlignmentSlicerLib.background.backgroundprocess import BackgroundProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +168,7 @@ def test_it_needs_nothing_that_slicer_does_not_bring(job: Path):
     code = "\n".join(
         (
             "import sys, numpy, scipy.ndimage; before = set(sys.modules)",
-            "from GlobalLocalAlignmentLib.segmentcomparison import main",
+            "from GlobalLocalAlignmentLib.masks.segmentcomparison import main",
             f"code = main([{str(job)!r}])",
             "names = {name.partition('.')[0] for name in set(sys.modules) - before}",
             "print(code, *(names - set(sys.stdlib_module_names)))",
@@ -188,7 +188,7 @@ def test_slicer_calls_it_as_a_module_of_the_core(job: Path, tmp_path: Path):
         lambda line: seen.append({"event": line}),
         codes.append,
         startTimer=lambda function, milliseconds: lambda: None,
-        module="GlobalLocalAlignmentLib.segmentcomparison",
+        module="GlobalLocalAlignmentLib.masks.segmentcomparison",
     )
     process.start()
     process._process.wait(timeout=60)

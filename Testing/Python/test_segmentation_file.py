@@ -13,7 +13,7 @@ from GlobalLocalAlignmentLib.cli import run
 from GlobalLocalAlignmentLib.cohort import check_cohort
 from GlobalLocalAlignmentLib.config import Domain, Label, configuration, load_preset
 from GlobalLocalAlignmentLib.errors import InputError
-from GlobalLocalAlignmentLib.segmentationfile import read_structures, write_segmentation
+from GlobalLocalAlignmentLib.formats.segmentationfile import read_structures, write_segmentation
 from GlobalLocalAlignmentLib.training.run import labels_of_cohort
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import slicer
 from GlobalLocalAlignmentLib.config import configuration, load_preset
+from GlobalLocalAlignmentLib.formats.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
-from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume, read_volume
 from GlobalLocalAlignmentSlicerLib.models.modelcard import LabelCard, ModelCard
 from GlobalLocalAlignmentSlicerLib.scene import results

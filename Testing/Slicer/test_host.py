@@ -366,7 +366,8 @@ def test_a_whole_test_fails_for_what_it_did_not_see(tmp_path: Path):
     (tmp_path / "conftest.py").write_text((here / "conftest.py").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "test_rules.py").write_text(FAILING_TESTS, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(here.parent)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(tmp_path)]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "markers=cold_start"]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     for expected in ("ZeroDivisionError", "WrongSignatureError", "WrongThreadError", "DeletedNodeError"):
         assert expected in done.stdout

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import qt
 import slicer
+from GlobalLocalAlignmentLib.formats.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
 from GlobalLocalAlignmentLib.phantom import render_phantom
-from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, files_of, patient_seed
-from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
+from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS, files_of, patient_seed
 from GlobalLocalAlignmentLib.volumes import write_volume
 from GlobalLocalAlignmentSlicerLib.samples import phantommaker, samplephantoms
 from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import CATEGORY, SETS, cacheFolder, registerPhantoms
@@ -294,6 +294,6 @@ def test_another_version_of_the_phantoms_has_a_folder_of_its_own(cache: Path, tm
     shutil.copytree(samplephantoms.CORE_FOLDER / "GlobalLocalAlignmentLib", core, ignore=shutil.ignore_patterns("*c"))
     monkeypatch.setattr(samplephantoms, "CORE_FOLDER", tmp_path)
     assert cacheFolder() == cache
-    with open(core / "phantomanatomy.py", "a") as stream:
+    with open(core / "phantoms" / "phantomanatomy.py", "a") as stream:
         stream.write("# another anatomy\n")
     assert cacheFolder() != cache and cacheFolder().parent == cache.parent

@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 from GlobalLocalAlignmentLib.config import Label, load_preset
-from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
+from GlobalLocalAlignmentLib.formats.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume
 from GlobalLocalAlignmentSlicerLib.scene import results
 from segmentpanel import add_phantom

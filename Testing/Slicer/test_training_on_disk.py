@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from GlobalLocalAlignmentLib.formats.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES
-from GlobalLocalAlignmentLib.segmentationfile import write_segmentation
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, read_volume, write_volume
 from test_training_module import PATIENCE, add, add_phantom, draw, panel, start, states, wait_for_the_end
 

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "GlobalLocalAlignment"))
 
 from GlobalLocalAlignmentLib.knownstructures import KNOWN_STRUCTURES  # noqa: E402
 from GlobalLocalAlignmentLib.phantom import render_phantom  # noqa: E402
-from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, patient_seed  # noqa: E402
-from GlobalLocalAlignmentLib.phantomfiles import TASK  # noqa: E402
+from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS, patient_seed  # noqa: E402
+from GlobalLocalAlignmentLib.phantoms.phantomfiles import TASK  # noqa: E402
 
 FOLDER = "GlobalLocalAlignment/Resources/Icons"
 SHAPE, SPACING = (216, 180, 24), (1.56, 1.56, 6.0)

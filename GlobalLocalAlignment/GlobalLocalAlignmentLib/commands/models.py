@@ -12,7 +12,7 @@ from .options import BatchOption, CaseOption, DeviceOption, InputOption, ModelOp
 from .screen import CleanStop, case_progress, console, errors, events_of, print_scores, progress_display
 
 if TYPE_CHECKING:
-    from ..predictionbatch import PredictionBatch
+    from ..batches.predictionbatch import PredictionBatch
 
 
 def predict(
@@ -41,11 +41,11 @@ def predict(
 
     The same command goes on where it was stopped: batch.csv in the output folder says what is done.
     """
-    from ..batchsearch import search
+    from ..batches.batchsearch import search
+    from ..batches.predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
     from ..bundle import read_card
+    from ..formats.segmentationformats import check_format
     from ..prediction import Outputs, check_outputs
-    from ..predictionbatch import BatchModel, BatchRequest, PredictionBatch, fingerprint
-    from ..segmentationformats import check_format
 
     check_format(format_)
     card, outputs = read_card(model), Outputs(feature_mask, probabilities, synthesized)
@@ -63,7 +63,7 @@ def predict(
 
 
 def _say_how_it_went(batch: PredictionBatch, output: Path) -> None:
-    from ..batchlist import LIST_NAME
+    from ..batches.batchlist import LIST_NAME
 
     counts = batch.counts()
     parts = [f"{counts['done'] - batch.kept} segmented into {output.name or output}"]
@@ -84,7 +84,7 @@ def synthesize(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Write volumes of one domain in the style of the other."""
-    from ..batch import choose_cases, synthesize_files
+    from ..batches.batch import choose_cases, synthesize_files
 
     if to not in ("source", "target"):
         raise InputError(f"--to {to}", "is not a domain", "choose source or target")

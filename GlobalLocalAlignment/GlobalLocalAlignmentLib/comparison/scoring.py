@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch import predict_files, result_path
+from ..batches.batch import predict_files, result_path
 from ..bundle import load_bundle
 from ..cohort import Case, class_indices, map_labels
 from ..config import Configuration, Domain

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import ErrorCollector, InputError
-from ..volumereaders import is_dicom_file, read_slices
+from ..formats.volumereaders import is_dicom_file, read_slices
 from ..volumes import Volume
 from .published import LabelledCase, LabelTable, PublishedCase
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ErrorCollector, InputError
-from ..volumechecks import refuse_too_large
+from ..formats.volumechecks import refuse_too_large
 from ..volumes import Volume, read_labelmap, read_volume
 from .example import read_example
 from .published import LabelledCase, LabelTable, PublishedCase

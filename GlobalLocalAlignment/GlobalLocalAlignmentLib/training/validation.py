@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from lightning_fabric import Fabric
 
-from ..maskscores import dice_score
+from ..masks.maskscores import dice_score
 from ..slicestore import SliceStore
 from .segmentation import SegmentationNetworks
 from .slicewise import segment_slices

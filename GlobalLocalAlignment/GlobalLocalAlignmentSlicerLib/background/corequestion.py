@@ -36,13 +36,16 @@ class CoreQuestion(BackgroundJob):
         """
         self.prepare()
         try:
-            self._process = callCore(self.words, self.folder, self.onEvent, self._hear, self._finish)
+            self._process = callCore(self.words, self.folder, self._report, self._hear, self._finish)
         except OSError:
             self.discard()
             raise
 
     def _silence(self) -> None:
         self.onEvent, self.onFinished = lambda event: None, lambda problem: None
+
+    def _report(self, event: dict[str, Any]) -> None:
+        self.onEvent(event)
 
     def _hear(self, line: str) -> None:
         # the last line of what a process says that fails is the reason

@@ -16,7 +16,7 @@ import numpy as np
 from ..background.backgroundjob import BackgroundJob
 from ..background.backgroundprocess import BackgroundProcess, StartTimer, reasonOf
 
-MODULE = "GlobalLocalAlignmentLib.segmentcomparison"
+MODULE = "GlobalLocalAlignmentLib.masks.segmentcomparison"
 INPUT = "input"
 
 

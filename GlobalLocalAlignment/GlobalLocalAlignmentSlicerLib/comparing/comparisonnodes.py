@@ -78,7 +78,7 @@ def errorMasks(bits: np.ndarray, first: np.ndarray) -> list[tuple[np.ndarray, np
         bits: (I, J, K), see ``voxelbits`` of the core.
         first: (3,) index of the first voxel.
     """
-    from GlobalLocalAlignmentLib.voxelbits import EXTRA, MISSED
+    from GlobalLocalAlignmentLib.masks.voxelbits import EXTRA, MISSED
 
     masks = []
     for bit in (MISSED, EXTRA):

@@ -121,7 +121,7 @@ def _bendOf(transformNode: Any, matrix: np.ndarray, ends: np.ndarray) -> Generat
     """
     import slicer
     import vtk
-    from GlobalLocalAlignmentLib.bentgrids import Bend, lattice_shape
+    from GlobalLocalAlignmentLib.masks.bentgrids import Bend, lattice_shape
 
     toWorld, fromWorld = vtk.vtkGeneralTransform(), vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(transformNode, None, toWorld)

@@ -20,7 +20,7 @@ def masksOf(segmentationNode: Any, segmentId: str, referenceNode: Any, reference
         SegmentMaskError: one of them has no binary labelmap.
     """
     # not before it is needed: Slicer starts without SciPy
-    from GlobalLocalAlignmentLib.maskgrids import on_one_grid
+    from GlobalLocalAlignmentLib.masks.maskgrids import on_one_grid
 
     return on_one_grid(_mask(segmentationNode, segmentId), _mask(referenceNode, referenceId))
 
@@ -51,8 +51,8 @@ def emptinessNote(compared: bool, reference: bool) -> str:
 
 
 def _mask(node: Any, segmentId: str) -> Any | None:
-    from GlobalLocalAlignmentLib.bentgrids import straightened
-    from GlobalLocalAlignmentLib.maskgrids import placed
+    from GlobalLocalAlignmentLib.masks.bentgrids import straightened
+    from GlobalLocalAlignmentLib.masks.maskgrids import placed
 
     # Segment Statistics gives the window no time anyway
     layer, value = runOut(SegmentLayers(node).of(segmentId))

@@ -133,7 +133,7 @@ class GroundTruthComparisonSegmentStatisticsPlugin(SegmentStatisticsPluginBase):
 def _scores(masks: Any, requested: list[str]) -> dict[str, float]:
     """All numbers of the kinds that were asked for."""
     # not before it is needed: Slicer starts without it
-    from GlobalLocalAlignmentLib.maskscores import mask_scores
+    from GlobalLocalAlignmentLib.masks.maskscores import mask_scores
 
     surfaces = not set(requested).isdisjoint(SURFACE_KEYS)
     found = mask_scores(masks.compared, masks.reference, masks.spacing, surfaces)

@@ -38,7 +38,7 @@ def worstSlice(
         normal: (3,) unit vector, RAS.
         byDice: the slice with the lowest Dice, and among equals with the most wrong voxels; else that with the most.
     """
-    from GlobalLocalAlignmentLib.voxelbits import CORRECT, EXTRA, MISSED
+    from GlobalLocalAlignmentLib.masks.voxelbits import CORRECT, EXTRA, MISSED
 
     steps = normal @ matrix[:3, :3]
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)

@@ -10,7 +10,7 @@ from ..background.backgroundprocess import BackgroundProcess, reasonOf, startQtT
 from ..background.diskspace import describe
 from ..translation import tr as _
 
-MODULE = "GlobalLocalAlignmentLib.phantomfiles"
+MODULE = "GlobalLocalAlignmentLib.phantoms.phantomfiles"
 CANCELLED = "cancelled"
 SHOW_MILLISECONDS = 100
 

@@ -20,7 +20,13 @@ from .phantommaker import CANCELLED, PhantomMaker
 CATEGORY = "GlobalLocalAlignment"
 CACHE_PREFIX = "GlobalLocalAlignment-phantoms-"
 ICONS = CORE_FOLDER / "Resources" / "Icons"
-MADE_BY = ("phantom*.py", "knownstructures.py", "segmentationfile.py", "volumewriters.py")
+MADE_BY = (
+    "phantom.py",
+    "phantoms/*.py",
+    "knownstructures.py",
+    "formats/segmentationfile.py",
+    "formats/volumewriters.py",
+)
 """Files of the core that say what the phantoms are: others in the cache are of another version."""
 
 
@@ -66,7 +72,7 @@ def registerPhantoms() -> bool:
     except ImportError:
         logging.info("Sample Data is not there: no phantoms in it")
         return False
-    from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, files_of
+    from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS, files_of
 
     if hasattr(SampleDataLogic, "registerCustomSampleDataCategory"):
         SampleDataLogic.registerCustomSampleDataCategory(CATEGORY, title=_("Global-Local Alignment"))
@@ -130,7 +136,7 @@ def fileType(file: str) -> str:
 
 
 def _load(name: str, folder: Path) -> list[Any]:
-    from GlobalLocalAlignmentLib.phantomcohorts import COHORTS, files_of
+    from GlobalLocalAlignmentLib.phantoms.phantomcohorts import COHORTS, files_of
 
     offered, cohort = SETS[name], COHORTS[name]
     patients = files_of(cohort)

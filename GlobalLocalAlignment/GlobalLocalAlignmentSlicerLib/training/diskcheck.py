@@ -35,14 +35,9 @@ class DiskCheck(CoreQuestion):
         if role in LABELLED:
             words += [f"--{role}-labels", str(folder.labelmaps or images)]
         super().__init__(words, self._take, self._tell)
-        self.folder, self.onCase, self.onLookedAt = folder, onCase, onLookedAt
+        self.place, self.onCase, self.onLookedAt = folder, onCase, onLookedAt
         self._count = 0
         self._names: dict[int, tuple[Found, str]] = {}
-
-    def abandon(self) -> None:
-        """End the look; nothing is called any longer."""
-        self.onCase, self.onLookedAt = lambda case: None, lambda problem: None
-        self.stop()
 
     def _take(self, event: dict[str, Any]) -> None:
         if event["event"] != "case":
@@ -50,7 +45,7 @@ class DiskCheck(CoreQuestion):
         self._count += 1
         values = [value for value in event.get("values") or [] if isinstance(value, int)]
         named = {entry["value"]: entry for entry in event.get("structures") or []}
-        case = TrainingCase(self.folder.role, str(event.get("name", "")), folder=self.folder, checked=True)
+        case = TrainingCase(self.place.role, str(event.get("name", "")), folder=self.place, checked=True)
         case.problem = str(event.get("message") or "")
         case.found = tuple(_found(value, named.get(value)) for value in values)
         case.doubts = tuple(filter(None, (self._otherName(found, case.name) for found in case.found)))

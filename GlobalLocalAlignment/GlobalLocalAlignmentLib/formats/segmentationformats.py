@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import Label
-from .errors import InputError
+from ..config import Label
+from ..errors import InputError
+from ..volumes import Volume, write_volume
 from .segmentationfile import write_segmentation
-from .volumes import Volume, write_volume
 
 NIFTI, NRRD, SEG_NRRD, DICOM_SEG = "nii.gz", "nrrd", "seg.nrrd", "dicom-seg"
 FORMATS = (NIFTI, NRRD, SEG_NRRD, DICOM_SEG)

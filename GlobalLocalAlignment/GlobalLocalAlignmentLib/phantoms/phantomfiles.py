@@ -1,4 +1,6 @@
-"""The phantoms of the demo as files for Slicer's sample data: ``python -m GlobalLocalAlignmentLib.phantomfiles``.
+"""The phantoms of the demo as files for Slicer's sample data.
+
+``python -m GlobalLocalAlignmentLib.phantoms.phantomfiles FOLDER COHORT`` makes them.
 
 Not a command of ``gla``: Slicer calls it before anything is installed, and its own Python has what this takes, NumPy,
 SciPy and SimpleITK.
@@ -12,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import ExitCode, InputError
+from ..errors import ExitCode, InputError
 from .phantomcohorts import COHORTS, files_of, patient_seed
 
 TASK = "abdomen"
@@ -29,10 +31,10 @@ def write_missing(folder: Path, name: str, on_done: Callable[[int, int], None]) 
     Raises:
         InputError: the folder cannot be written.
     """
-    from .knownstructures import KNOWN_STRUCTURES
-    from .phantom import render_phantom
-    from .segmentationfile import write_segmentation
-    from .volumewriters import write_volume
+    from ..formats.segmentationfile import write_segmentation
+    from ..formats.volumewriters import write_volume
+    from ..knownstructures import KNOWN_STRUCTURES
+    from ..phantom import render_phantom
 
     cohort = COHORTS[name]
     for index, files in enumerate(files_of(cohort)):

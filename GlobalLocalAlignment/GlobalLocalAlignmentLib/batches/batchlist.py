@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bundle import ModelCard
-from .errors import InputError
-from .resultfiles import read_rows, write_rows, write_text
+from ..bundle import ModelCard
+from ..errors import InputError
+from ..resultfiles import read_rows, write_rows, write_text
 
 LIST_NAME, LABELS_NAME = "batch.csv", "labels.json"
 WAITING, DONE, FAILED, PASSED_OVER = "waiting", "done", "failed", "passed over"

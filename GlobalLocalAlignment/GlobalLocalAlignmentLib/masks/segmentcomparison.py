@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ExitCode
+from ..machinefaults import Refusal, machine_fault
 from .bentgrids import Bend, straightened
-from .errors import ExitCode
-from .machinefaults import Refusal, machine_fault
 from .maskgrids import CommonGrid, PlacedMask, on_grid_of, on_one_grid, placed, same_grid, values_on
 from .maskscores import mask_scores
 from .voxelbits import CORRECT, EXTRA, MISSED

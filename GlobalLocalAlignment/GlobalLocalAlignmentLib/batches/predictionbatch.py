@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..bundle import ModelCard
+from ..errors import ErrorCollector, InputError, StopRequested
+from ..formats.segmentationformats import DICOM_SEG, NIFTI
+from ..formats.volumewriters import PART_PREFIX
+from ..machinefaults import explained
+from ..prediction import Outputs, Predictor
+from ..training.events import STOP_NAME, EventLog
+from ..training.lock import RunLock
 from .batch import REMEDIES, STAGE, BatchProgress, make_folder, other_kind, write_prediction
 from .batchlist import BETWEEN, DONE, FAILED, PASSED_OVER, WAITING, BatchList, BatchRow, note_labels, problem_of
 from .batchsearch import BatchCase, BatchSearch
-from .bundle import ModelCard
-from .errors import ErrorCollector, InputError, StopRequested
-from .machinefaults import explained
-from .prediction import Outputs, Predictor
-from .segmentationformats import DICOM_SEG, NIFTI
-from .training.events import STOP_NAME, EventLog
-from .training.lock import RunLock
-from .volumewriters import PART_PREFIX
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .bundle import ModelCard
-from .cases import find_volumes, stem
-from .errors import ErrorCollector, InputError
-from .machinefaults import Refusal, explained
-from .prediction import Outputs, Prediction, Predictor
-from .preprocessing import is_eight_bit_export
-from .segmentationformats import NIFTI, suffix_of, volume_suffix_of, write_in_format
-from .training.events import EventLog
-from .volumes import Volume, read_volume, write_volume
+from ..bundle import ModelCard
+from ..cases import find_volumes, stem
+from ..errors import ErrorCollector, InputError
+from ..formats.segmentationformats import NIFTI, suffix_of, volume_suffix_of, write_in_format
+from ..machinefaults import Refusal, explained
+from ..prediction import Outputs, Prediction, Predictor
+from ..preprocessing import is_eight_bit_export
+from ..training.events import EventLog
+from ..volumes import Volume, read_volume, write_volume
 
 STAGE = "prediction"
 LONGEST_WORD = 48

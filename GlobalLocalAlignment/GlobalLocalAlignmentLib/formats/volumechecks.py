@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from .errors import InputError
+from ..errors import InputError
 
 AGAIN = "copy or export it again"
 CHUNK = 1 << 20

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import InputError
+from ..errors import InputError
 from .volumechecks import AGAIN, CHUNK, check_spacing
 
 DEEPEST = 64

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__
-from .config import Label
-from .errors import InputError
-from .volume import LPS_TO_RAS, Volume
+from .. import __version__
+from ..config import Label
+from ..errors import InputError
+from ..volume import LPS_TO_RAS, Volume
 from .volumewriters import whole_volume
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from ..errors import InputError
+from ..volume import LPS_TO_RAS, refuse_name, volume_suffix
 from .dicomchecks import check_geometry, check_nesting
-from .errors import InputError
 from .textheaders import check_metaimage, check_nrrd
-from .volume import LPS_TO_RAS, refuse_name, volume_suffix
 from .volumechecks import (
     AGAIN,
     CHUNK,

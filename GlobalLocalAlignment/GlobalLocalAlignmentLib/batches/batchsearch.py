@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from .cases import EXTRA_NAMES, LABEL_WORDS, case_name, is_volume, named_as_label, natural_order, stem, visible
-from .dicomseries import Series, all_series, chosen_of_study
-from .errors import InputError
-from .volume import volume_suffix
-from .volumereaders import find_series, is_dicom_file, refuse_damaged_slices
-from .volumes import Volume, read_volume
+from ..cases import EXTRA_NAMES, LABEL_WORDS, case_name, is_volume, named_as_label, natural_order, stem, visible
+from ..errors import InputError
+from ..formats.dicomseries import Series, all_series, chosen_of_study
+from ..formats.volumereaders import find_series, is_dicom_file, refuse_damaged_slices
+from ..volume import volume_suffix
+from ..volumes import Volume, read_volume
 
 DETACHED = (".mhd", ".nhdr")
 """Headers whose voxels are in a file beside them."""

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import SimpleITK as sitk
 
-from .knownstructures import Structure
-from .volume import Volume
+from ..knownstructures import Structure
+from ..volume import Volume
 from .volumewriters import write_volume
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import InputError
-from .volume import LPS_TO_RAS, Volume, refuse_name, volume_suffix
-from .wholefiles import put_in_place
+from ..errors import InputError
+from ..volume import LPS_TO_RAS, Volume, refuse_name, volume_suffix
+from ..wholefiles import put_in_place
 
 PART_PREFIX = ".part_"
 """Of folders with what is being written; a process that was killed leaves one behind."""

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 from .volumechecks import (
     AGAIN,
     CHUNK,

@@ -1,0 +1,1 @@
+"""Who the phantoms are: their anatomies, the cohorts of the demo, and their files."""
