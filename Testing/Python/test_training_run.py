@@ -90,7 +90,7 @@ def test_a_process_that_cannot_be_started_leaves_nothing(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def resumed(folder: Path, script: str, *events: dict) -> TrainingRun:
+def resumed(folder: Path, script: str, *events: dict, stop: bool = False) -> TrainingRun:
     """A run of these events that was taken up again by a process that does what a shell script says, and has ended."""
     write_run(folder, *events)
     python = folder.parent / "python"
@@ -99,6 +99,8 @@ def resumed(folder: Path, script: str, *events: dict) -> TrainingRun:
     timers = Timers()
     run = TrainingRun(folder, lambda: None, print, timers.start, str(python), isTrained=lambda folder: False)
     run.resume()
+    if stop:
+        run.stop()
     run._process._process.wait()
     while run.ours:
         timers.tick()
@@ -114,6 +116,11 @@ def test_a_run_that_could_not_note_its_end_has_failed_where_its_process_says_why
     run = resumed(tmp_path / "run", f"{script}\nexit 2", RUNNING)
     assert (run.status, run.resumable) == (status, True)
     assert len(run.problems) == 1 and ("is full" in run.problems[0]) is (status == "failed")
+
+
+def test_a_run_whose_process_was_ended_by_the_user_was_stopped_and_not_interrupted(tmp_path: Path):
+    run = resumed(tmp_path / "run", "sleep 600", RUNNING, stop=True)
+    assert (run.status, run.resumable, run.problems) == ("stopped", True, [])
 
 
 def test_a_process_that_could_not_say_why_it_failed_has_noted_it_in_the_run(tmp_path: Path):

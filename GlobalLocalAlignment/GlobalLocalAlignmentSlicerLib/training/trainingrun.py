@@ -65,7 +65,7 @@ class TrainingRun:
         self._temporary: Path | None = None
         self._aliveAt, self._alive = 0.0, None
         self._over = False
-        self._heard = self._begun = self._stopping = self._refused = False
+        self._heard = self._begun = self._stopping = self._refused = self._endedHere = False
         self.inputs: Path | None = None
         self.prepared, self.ofPrepared = 0, 0
         self.problems: list[str] = []
@@ -105,7 +105,7 @@ class TrainingRun:
         if said == "running":
             if self._alive is False or self._over:
                 # on a full disk the run itself could not say it
-                return "failed" if self._refused else "interrupted"
+                return "failed" if self._refused else "stopped" if self._endedHere else "interrupted"
             return "stopping" if self._stopping else "running"
         if said == "new" and self.problems:
             return "failed"
@@ -208,7 +208,7 @@ class TrainingRun:
 
     def _start(self, words: list[str]) -> None:
         self._temporary = Path(tempfile.mkdtemp(prefix="gla-"))
-        self._heard = self._begun = self._stopping = self._refused = False
+        self._heard = self._begun = self._stopping = self._refused = self._endedHere = False
         self.problems = []
         self._watcher = RunWatcher(self.folder)
         try:
@@ -270,7 +270,8 @@ class TrainingRun:
     def _end(self) -> None:
         self._over = True
         self._stopTimer()
-        self._stopping = False
+        # who asks twice ends the process, which says nothing any longer
+        self._endedHere, self._stopping = self._stopping and self._process is not None, False
         # a run that ended before it had its slices needs them to go on, as long as it is shown
         self._discard(inputs=not self.resumable)
         self.onChanged()
