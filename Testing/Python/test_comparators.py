@@ -183,8 +183,10 @@ def test_the_translator_learns_on_its_rates(whole: WholeRun):
 
 @pytest.mark.parametrize("name", TRANSLATORS)
 def test_the_translator_trains_in_reduced_precision_too(name: str, tiny_settings: dict, tmp_path: Path):
-    changes = {"synthesis": {"translator": name}, "training": {"precision": "bf16"}}
-    assert train(tmp_path / "run", configuration(merge(tiny_settings, changes))).is_file()
+    stage = stage_on_noise(name, tiny_settings, tmp_path, precision="bf16")
+    terms = [float(torch.as_tensor(term).detach()) for step in (0, 4) for term in stage.step(step).values()]
+    assert np.isfinite(terms).all()
+    assert all(parameter.dtype == torch.float32 for parameter in stage.network.parameters())
 
 
 @pytest.mark.parametrize("name", TRANSLATORS[1:])
@@ -195,13 +197,13 @@ def test_several_processes_are_refused(name: str, tiny_settings: dict, tmp_path:
         translator_stage(context, None, None)
 
 
-def stage_on_noise(name: str, tiny_settings: dict, folder: Path) -> TranslatorStage:
+def stage_on_noise(name: str, tiny_settings: dict, folder: Path, precision: str = "32") -> TranslatorStage:
     """Stage of 8 iterations on slices of noise."""
     images = np.random.default_rng(0).uniform(-1, 1, (8, 32, 40))
     case = CaseSlices("a", images, (images > 0.5).astype(np.uint8), list(range(8)))
     store = SliceStore.build(folder / "store", [case], (32, 40), labelled=True)
     settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name, "iterations": 8}}))
-    context = RunContext(folder, settings, make_fabric(torch.device("cpu"), "32"), EventLog(None))
+    context = RunContext(folder, settings, make_fabric(torch.device("cpu"), precision), EventLog(None))
     return translator_stage(context, store, store)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from GlobalLocalAlignmentLib.training import run as training
 from GlobalLocalAlignmentLib.training.lock import RunLock, is_locked
 from GlobalLocalAlignmentLib.training.owner import STALE, Owner
 from GlobalLocalAlignmentLib.training.run import NO_LOCKS, refuse_used_folder, start_run, train
+from readycore import ReadyCore
 
 PACKAGE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"
 HOLDER = """
@@ -73,15 +75,31 @@ def test_a_second_process_is_refused_in_a_line_and_touches_nothing(run: Path, ca
     assert run_command(["train", "--resume", "-o", str(run)]) == 0
 
 
-def test_every_process_of_a_distributed_run_is_refused(run: Path):
+def as_torchrun_starts_them(count: int) -> list[dict[str, str]]:
+    """Environments of the processes of a distributed run on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    whole = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0"}
+    whole |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}
+    whole |= os.environ | {"PYTHONPATH": str(PACKAGE)}
+    return [whole | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
+def test_every_process_of_a_distributed_run_is_refused(run: Path, tmp_path: Path, ready_core: ReadyCore):
     lock = held(run)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "GlobalLocalAlignmentLib", "train", "--resume", "-o", str(run)]
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-u", "-m", "GlobalLocalAlignmentLib", "train", "--resume", "-o", str(run)]
+    with open(tmp_path / "said.txt", "wb") as said:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": subprocess.STDOUT}
+        processes = [
+            ready_core.start(command, **streams, env=environment, start_new_session=True)
+            for environment in as_torchrun_starts_them(2)
+        ]
+    codes = [process.wait(120) for process in processes]
     lock.release()
-    assert done.returncode != 0
-    assert done.stderr.count("is being trained by another process") == 1
+    assert 0 not in codes
+    assert (tmp_path / "said.txt").read_text().count("is being trained by another process") == 1
 
 
 def test_a_process_that_is_not_the_first_takes_no_lock_and_gets_the_answer_of_the_first(

@@ -39,7 +39,9 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def slicer_host() -> Iterator[Host]:
     """The host, empty; the test fails afterwards if something went wrong where nobody could see it."""
     host = start()
-    host.reset()
+    if not host.clean:
+        host.reset()
+    host.clean = False
     host.verdict()
     yield host
     host.process_events()
@@ -57,8 +59,10 @@ def processes_that_are_ready(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("forked_core")
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays: no collection of garbage after a test has to look at it again."""
+@pytest.fixture(scope="module", autouse=True)
+def what_stays() -> None:
+    """What is loaded by now stays: no collection of garbage after a test of this file has to look at it again."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

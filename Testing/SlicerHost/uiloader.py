@@ -35,7 +35,8 @@ class QUiLoader:
         connections = root.find("connections")
         if connections is not None:
             root.remove(connections)
-        widget = _load_plain(ElementTree.tostring(root), parent)
+        used = {element.get("class") for element in root.iter("widget")}
+        widget = _load_plain(ElementTree.tostring(root), used, parent)
         for name, attribute, value in flags:
             setattr(_named(widget, name), attribute, value)
         for connection in connections if connections is not None else ():
@@ -43,10 +44,11 @@ class QUiLoader:
         return widget
 
 
-def _load_plain(text: bytes, parent: QtWidgets.QWidget | None) -> QtWidgets.QWidget:
+def _load_plain(text: bytes, used: set[str | None], parent: QtWidgets.QWidget | None) -> QtWidgets.QWidget:
     loader = QtUiTools.QUiLoader()
-    for kind in QUiLoader.custom_classes.values():
-        loader.registerCustomWidget(kind)
+    # each takes milliseconds
+    for name in used & QUiLoader.custom_classes.keys():
+        loader.registerCustomWidget(QUiLoader.custom_classes[name])
     buffer = QtCore.QBuffer()
     buffer.setData(text)
     buffer.open(QtCore.QIODevice.ReadOnly)
