@@ -12,7 +12,6 @@ import vtk
 from GlobalLocalAlignmentSlicerLib.background.dependencies import Dependencies
 from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
-from GlobalLocalAlignmentSlicerLib.background.steps import Steps
 from GlobalLocalAlignmentSlicerLib.batch.batchresults import ShownCase
 from GlobalLocalAlignmentSlicerLib.batch.batchsection import BatchSection
 from GlobalLocalAlignmentSlicerLib.comparing.comparesection import CompareSection
@@ -22,9 +21,9 @@ from GlobalLocalAlignmentSlicerLib.models.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.models.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import registerPhantoms
-from GlobalLocalAlignmentSlicerLib.scene import results, sliceviews
+from GlobalLocalAlignmentSlicerLib.scene import results
 from GlobalLocalAlignmentSlicerLib.scene.images import isImage
-from GlobalLocalAlignmentSlicerLib.scene.volumefiles import VolumeFileError
+from GlobalLocalAlignmentSlicerLib.segmenting.resultssection import ResultsSection
 from GlobalLocalAlignmentSlicerLib.segmenting.scenesegmenter import SceneSegmenter
 from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import SegmentationOptions
 from GlobalLocalAlignmentSlicerLib.segmenting.suitability import concerns
@@ -105,8 +104,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._drops: list = []
         self._deviceFinder = DeviceFinder()
         self._devices: Devices | None = None
-        self._shown: tuple = (None, True, 0.0)
-        self._exporting: Steps | None = None
+        self._results: ResultsSection | None = None
         self._batch: BatchSection | None = None
         self.compareSection: CompareSection | None = None
 
@@ -130,10 +128,13 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.deviceComboBox.currentText = slicer.app.settings().value(DEVICE_SETTING, "auto")
 
         self.addBatch(uiWidget)
+        self._results = ResultsSection(
+            self.ui,
+            lambda: self._card.orientation if self._card is not None else "",
+            lambda text: setattr(self.ui.statusLabel, "text", text),
+        )
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
-        self.ui.compareButton.connect("clicked(bool)", self.onCompare)
-        self.ui.exportButton.connect("clicked(bool)", self.onExport)
         self.ui.modelPathEdit.connect("currentPathChanged(QString)", self.onModelChanged)
         # the path edit is silent about a path that its filter does not take, but says that it has become one
         self.ui.modelPathEdit.connect("validInputChanged(bool)", self.onModelChanged)
@@ -180,7 +181,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             widget.removeEventFilter(drops)
         self._drops = []
         self._deviceFinder.close()
-        self._stopExport()
+        if self._results is not None:
+            self._results.stop()
         if self._batch is not None:
             self._batch.close()
         if self.logic is not None:
@@ -201,7 +203,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event) -> None:
-        self._stopExport()
+        self._results.stop()
         self._batch.stopLoading()
         self.logic.close()
         self.logic.sceneIsNew = True
@@ -234,8 +236,9 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
-            # the views stay as the user left them
-            self._shown = self.shown()
+        if self._results is not None:
+            self._results.setParameterNode(parameterNode)
+        if parameterNode is not None:
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
             self.onParametersChanged()
         if self.compareSection is not None:
@@ -243,8 +246,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
 
     def onParametersChanged(self, caller=None, event=None) -> None:
         self.updateApply()
-        self.updateResults()
-        self.updateViews()
+        self._results.update()
+        self._results.updateViews()
 
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(DEVICE_SETTING, device)
@@ -383,9 +386,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             # another module is open: its views are left alone
             self.logic.getParameterNode().shownVolume = volume
             return
-        self._parameterNode.shownVolume = volume
-        self.updateResults()
-        self.showVolume()
+        self._results.showNew(volume)
 
     def onBatchCase(self, case: ShownCase) -> None:
         """A case of the batch came into the scene."""
@@ -404,77 +405,6 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         self.ui.progressBar.visible = False
         self.updateApply()
         self.ui.statusLabel.text = text
-
-    def updateResults(self) -> None:
-        """Enable what there is a result for."""
-        parameters = self._parameterNode
-        volume = parameters.shownVolume if parameters is not None else None
-        mask, synthesized = (
-            results.findResult(volume, kind) if volume is not None else None
-            for kind in (results.FEATURE_MASK, results.SYNTHESIZED)
-        )
-        segmentation = self.segmentationOf(volume) if volume is not None else None
-        self.ui.showMaskCheckBox.enabled = mask is not None
-        self.ui.maskOpacitySlider.enabled = mask is not None
-        self.ui.compareButton.enabled = synthesized is not None
-        self.ui.exportButton.enabled = segmentation is not None and self._exporting is None
-        self.ui.show3DButton.setSegmentationNode(segmentation)
-        self.ui.show3DButton.enabled = segmentation is not None
-
-    def segmentationOf(self, volume):
-        """The segmentation with the results of a volume, the one that the user chose before all others."""
-        return results.findSegmentation(volume, self._parameterNode.segmentation)
-
-    def shown(self) -> tuple:
-        """What the panel says of the views: ID of the volume, whether the mask is shown, its opacity."""
-        parameters = self._parameterNode
-        volume = parameters.shownVolume
-        return volume.GetID() if volume is not None else None, parameters.maskShown, parameters.maskOpacity
-
-    def updateViews(self) -> None:
-        """Bring to the slice views what the user changed in the panel, and no more."""
-        before, self._shown = self._shown, self.shown()
-        volumeId, maskShown, opacity = self._shown
-        if volumeId is None or slicer.mrmlScene.IsImporting():
-            return
-        volume = self._parameterNode.shownVolume
-        if volumeId != before[0]:
-            if self.segmentationOf(volume) is not None or results.findResult(volume, results.FEATURE_MASK) is not None:
-                self.showVolume()
-        elif self._shown != before:
-            sliceviews.updateMask(volume, opacity if maskShown else 0.0, replace=maskShown and not before[1])
-
-    def showVolume(self) -> None:
-        self._shown = self.shown()
-        parameters = self._parameterNode
-        sliceviews.showVolumeAndMask(parameters.shownVolume, parameters.maskOpacity if parameters.maskShown else 0.0)
-
-    def onCompare(self) -> None:
-        volume = self._parameterNode.shownVolume
-        plane = self._card.orientation if self._card is not None else ""
-        sliceviews.compare(volume, results.findResult(volume, results.SYNTHESIZED), plane)
-
-    def onExport(self) -> None:
-        volume = self._parameterNode.shownVolume
-        self.ui.exportButton.enabled = False
-        self._exporting = Steps(self._exportSteps(volume, self.segmentationOf(volume)))
-
-    def _exportSteps(self, volume, segmentation):
-        try:
-            with slicer.util.tryWithErrorDisplay(_("The labelmap cannot be made.")):
-                try:
-                    node = yield from results.exportLabelmap(volume, segmentation)
-                    text = _("{name} is in the scene.").format(name=node.GetName())
-                except VolumeFileError as error:
-                    text = str(error)
-        finally:
-            self._exporting = None
-        self.ui.statusLabel.text = text
-        self.updateResults()
-
-    def _stopExport(self) -> None:
-        if self._exporting is not None:
-            self._exporting.cancel()
 
 
 def isModel(path: str) -> bool:

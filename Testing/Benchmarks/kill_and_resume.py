@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT / "Testing"))
 from GlobalLocalAlignmentLib.bundle import read_card
 from GlobalLocalAlignmentLib.config import Configuration, configuration
 from GlobalLocalAlignmentLib.report.content import read_run
-from GlobalLocalAlignmentLib.training.run import CONFIGURATION_NAME, MODEL_NAME, train
+from GlobalLocalAlignmentLib.training.run import train
+from GlobalLocalAlignmentLib.training.runfolder import CONFIGURATION_NAME, MODEL_NAME
 from killing import KILLED, Tick, Ticks, in_a_process, load_modules
 from safetensors.torch import load_file
 from tinyrun import settings_of, write_cohorts

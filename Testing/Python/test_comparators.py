@@ -39,7 +39,8 @@ from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
 from GlobalLocalAlignmentLib.training.engine import RunContext
 from GlobalLocalAlignmentLib.training.events import EventLog
-from GlobalLocalAlignmentLib.training.run import borrow_synthesis, train
+from GlobalLocalAlignmentLib.training.run import train
+from GlobalLocalAlignmentLib.training.trainedsynthesis import borrow_synthesis
 from GlobalLocalAlignmentLib.training.translation import TranslatorStage
 from GlobalLocalAlignmentLib.translators import translator_stage
 

@@ -23,7 +23,8 @@ from GlobalLocalAlignmentLib.training import owner as owners
 from GlobalLocalAlignmentLib.training import run as training
 from GlobalLocalAlignmentLib.training.lock import RunLock, is_locked
 from GlobalLocalAlignmentLib.training.owner import STALE, Owner
-from GlobalLocalAlignmentLib.training.run import NO_LOCKS, refuse_used_folder, start_run, train
+from GlobalLocalAlignmentLib.training.run import NO_LOCKS, train
+from GlobalLocalAlignmentLib.training.runfolder import refuse_used_folder, start_run
 from readycore import ReadyCore
 
 PACKAGE = Path(__file__).resolve().parents[2] / "GlobalLocalAlignment"

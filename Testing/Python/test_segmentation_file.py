@@ -14,7 +14,7 @@ from GlobalLocalAlignmentLib.cohort import check_cohort
 from GlobalLocalAlignmentLib.config import Domain, Label, configuration, load_preset
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.formats.segmentationfile import read_structures, write_segmentation
-from GlobalLocalAlignmentLib.training.run import labels_of_cohort
+from GlobalLocalAlignmentLib.training.runcohorts import labels_of_cohort
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
 
 TERM = "Mine~99X^1^Größe~99X^2^Übung: a^~^^~Regions~^^~^^"

@@ -39,9 +39,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def slicer_host() -> Iterator[Host]:
     """The host, empty; the test fails afterwards if something went wrong where nobody could see it."""
     host = start()
-    if not host.clean:
-        host.reset()
-    host.clean = False
+    # once more: what the test before was given lives until after its end
+    host.reset()
     host.verdict()
     yield host
     host.process_events()

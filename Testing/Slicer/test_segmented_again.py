@@ -98,7 +98,7 @@ def test_a_labelmap_whose_volume_goes_while_it_is_made_is_told_and_not_made(pane
     panel._parameterNode.shownVolume = node
     panel.ui.exportButton.click()
     slicer.mrmlScene.RemoveNode(segmentation)
-    slicer_host.wait_until(lambda: panel._exporting is None, PATIENCE)
+    slicer_host.wait_until(lambda: not panel._results.exporting, PATIENCE)
     assert panel.ui.statusLabel.text == "CT segmentation was removed from the scene"
     assert slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode") == []
 

@@ -55,8 +55,6 @@ class Host:
         """What stands in for pip: it gets pip's arguments. None refuses to install anything."""
         self.selected = ""
         """Name of the module whose panel is shown."""
-        self.clean = False
-        """Nothing was done since the last ``reset``; who does something says so."""
         problems.listen_to_qt_and_vtk()
         pythonqt.install()
         dialogs.install()
@@ -197,7 +195,6 @@ class Host:
         self.answers.clear()
         self.run_pip = None
         gc.collect()
-        self.clean = True
 
     def verdict(self) -> list[str]:
         """What is wrong after a test: problems kept since the last call, and answers that nobody asked for."""

@@ -18,7 +18,7 @@ from ..config import Configuration, Domain
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import ErrorCollector, InputError, StopRequested
 from ..training.events import EventLog, Listener
-from ..training.run import labels_of_cohort
+from ..training.runcohorts import labels_of_cohort
 from .methods import METHODS
 from .outputfolder import output_folder
 from .results import Results, Row, collect

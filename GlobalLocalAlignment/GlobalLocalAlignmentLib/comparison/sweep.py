@@ -18,7 +18,7 @@ from ..config import Configuration, assignments, configuration, merge
 from ..errors import ErrorCollector, InputError, StopRequested
 from ..evaluation import ClassScore, summarize
 from ..training.events import EventLog, Listener
-from ..training.run import labels_of_cohort
+from ..training.runcohorts import labels_of_cohort
 from .methods import METHODS, OURS
 from .outputfolder import output_folder
 from .scoring import score_method

@@ -12,7 +12,9 @@ from ..bundle import load_bundle, read_card, save_bundle
 from ..config import Configuration, read_configuration
 from ..errors import InputError
 from ..training.events import Listener
-from ..training.run import CONFIGURATION_NAME, MODEL_NAME, SAME_MODALITY, train
+from ..training.run import train
+from ..training.runcohorts import SAME_MODALITY
+from ..training.runfolder import CONFIGURATION_NAME, MODEL_NAME
 from ..translators import ONE_WAY
 from .methods import METHODS, NO_ADAPTATION, Method, changed
 

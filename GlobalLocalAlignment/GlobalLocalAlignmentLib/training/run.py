@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 
 from .. import __version__
-from ..bundle import DomainCard, load_bundle, make_card, save_bundle
-from ..checking import VALIDATION, check_role
+from ..bundle import DomainCard, make_card, save_bundle
+from ..checking import VALIDATION
 from ..cohort import Cohort, build_store
-from ..config import Configuration, Label, read_configuration
+from ..config import Configuration
 from ..devices import device_description, make_fabric, resolve_device, resolve_precision
 from ..errors import InputError, one_line
 from ..machinefaults import MachineFault, Refusal, explained
 from ..privacy import HiddenFolders
 from ..slicestore import CaseSlices, SliceStore
 from ..translators import translator_stage
-from ..wholefiles import drop_unfinished, is_unfinished, whole_file
+from ..wholefiles import drop_unfinished, whole_file
 from .displacement import displacement
 from .engine import STAGE_SUBJECT, RunContext, run_stage
 from .events import STOP_NAME, EventLog, Listener
-from .lock import LOCK_NAME, RunLock
+from .lock import RunLock
 from .methods import segmentation_stage
-from .owner import OWNER_NAME
+from .runcohorts import case_progress, check_cohorts, resolved, roles
+from .runfolder import MODEL_NAME, refuse_used_folder, resumed_configuration, start_run
 from .segmentation import SegmentationNetworks, Validate
 from .slicewise import segmentation_panel
+from .trainedsynthesis import TrainedSynthesis, borrow_synthesis
 from .translation import SOURCE, TARGET, translation_panel
 from .validation import slice_validation
-
-CONFIGURATION_NAME = "config.json"
-MODEL_NAME = "model.safetensors"
-SAME_MODALITY = " (target)"
-"""Added to the name of the target's modality where it is that of the source."""
 
 REMEDIES = {
     Refusal.SPACE: "make space and go on with --resume, the last checkpoint is intact",
@@ -54,46 +49,6 @@ COMPARED_SLICES = 64
 """Slices whose structures are compared with those of their translations."""
 
 NO_LOCKS = "the run folder cannot be locked here; see that no other process trains this run"
-LABEL_COLORS = ((221, 130, 101), (111, 163, 196), (212, 182, 60), (144, 193, 111), (185, 102, 83), (152, 140, 206))
-
-
-def start_run(folder: Path, configuration: Configuration, lock: RunLock) -> None:
-    """Make the folder of a new run, lock it and write its configuration.
-
-    Raises:
-        InputError: the folder cannot be written, or another process has started a run in it by now.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        # to read all cases took a while, in which another process may have come to its end here
-        refuse_used_folder(folder)
-        _write_json(folder / CONFIGURATION_NAME, configuration.dump())
-    except OSError as error:
-        raise InputError(
-            folder, f"cannot be written ({error.strerror})", "make space or choose another --output"
-        ) from error
-
-
-def refuse_used_folder(folder: Path) -> None:
-    """Raise InputError if the folder holds another run or other files; what a killed process leaves does not count."""
-    if folder.exists() and (
-        not folder.is_dir()
-        or any(entry.name not in (LOCK_NAME, OWNER_NAME) and not is_unfinished(entry) for entry in folder.iterdir())
-    ):
-        what = "holds another run" if (folder / CONFIGURATION_NAME).exists() else "is not an empty folder"
-        raise InputError(folder, what, "choose another --output, or --resume to go on with a run")
-
-
-def resumed_configuration(folder: Path) -> Configuration:
-    """Configuration of an earlier run.
-
-    Raises:
-        InputError: there is no run in the folder.
-    """
-    if not (folder / CONFIGURATION_NAME).is_file():
-        raise InputError(folder, "holds no run to resume", "leave out --resume to start one")
-    return read_configuration(folder)
 
 
 def train(
@@ -224,8 +179,8 @@ def _begin(
                 started = configuration
             else:
                 refuse_used_folder(folder)
-                cohorts = _check_cohorts(configuration, EventLog(None, listeners))
-                started = _resolve(configuration, cohorts)
+                cohorts = check_cohorts(configuration, EventLog(None, listeners))
+                started = resolved(configuration, cohorts)
                 if started.segmentation.style_transfer and started.synthesis.model is not None:
                     borrow_synthesis(started.synthesis.model, (started.source.modality, started.target.modality))
                 start_run(folder, started, lock)
@@ -274,9 +229,9 @@ class _Run:
     def _stores(self) -> dict[str, SliceStore]:
         """Slices of source, target and, where labelled target cases are given to watch, validation."""
         configuration, fabric = self.configuration, self.context.fabric
-        folders = {role: self.slices / role for role in _roles(configuration)}
+        folders = {role: self.slices / role for role in roles(configuration)}
         if fabric.is_global_zero and not all(SliceStore.exists(folder) for folder in folders.values()):
-            cohorts = self.cohorts or _check_cohorts(configuration, self.context.events)
+            cohorts = self.cohorts or check_cohorts(configuration, self.context.events)
             for role, folder in folders.items():
                 started = time.monotonic()
                 self.context.events.emit("stage_started", "prepare", of=len(cohorts[role].cases))
@@ -286,7 +241,7 @@ class _Run:
                     getattr(configuration, role),
                     configuration.plane,
                     configuration.labels,
-                    _case_progress(self.context.events),
+                    case_progress(self.context.events),
                 )
                 self.context.events.emit("stage_finished", "prepare", seconds=round(time.monotonic() - started, 1))
         fabric.barrier()
@@ -398,128 +353,3 @@ class _Run:
         modalities = synthesis.card_domains if synthesis is not None else None
         card = make_card(configuration, domains["source"], domains["target"], modalities, provenance, scores)
         save_bundle(self.context.folder / MODEL_NAME, card, parts)
-
-
-@dataclass
-class TrainedSynthesis:
-    """A synthesis network with the meaning of its domain labels.
-
-    Attributes:
-        network: in evaluation mode.
-        modalities: of the run's source and target.
-        labels: domain labels of the run's source and target in the network.
-    """
-
-    network: nn.Module
-    modalities: tuple[str, str]
-    labels: tuple[int, int]
-
-    @property
-    def card_domains(self) -> tuple[str, str]:
-        """Modality of domain label 0 and of 1."""
-        return self.modalities if self.labels == (0, 1) else (self.modalities[1], self.modalities[0])
-
-    @torch.inference_mode()
-    def translate(self, images: np.ndarray, device: torch.device, batch_size: int = 16) -> np.ndarray:
-        """Source slices (n, rows, columns) in [-1, 1] -> the same slices in the style of the target."""
-        parts = []
-        for start in range(0, len(images), batch_size):
-            batch = torch.from_numpy(images[start : start + batch_size].astype(np.float32))[:, None].to(device)
-            domain, other = (torch.full((len(batch),), label, device=device) for label in self.labels)
-            parts.append(self.network(batch, domain, other)[:, 0].float().cpu().numpy())
-        return np.concatenate(parts)
-
-
-def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesis:
-    """Synthesis network of an earlier model for a run's source and target, in either direction.
-
-    Raises:
-        InputError: the file cannot be used, or its network translates between other modalities.
-    """
-    bundle = load_bundle(path)
-    known = bundle.card.synthesis_domains
-    if bundle.synthesis is None or known is None:
-        raise InputError(path, "holds no synthesis network", "name a model that was trained with style transfer")
-    if set(known) != set(modalities):
-        raise InputError(
-            path,
-            f"translates between {' and '.join(known)}, not {' and '.join(modalities)}",
-            "train a new one, leave synthesis.model out",
-        )
-    if any(name.endswith(SAME_MODALITY) for name in known):
-        raise InputError(
-            path,
-            f"translates between two domains of one modality ({known[0]}), which cannot be told apart by their name",
-            "give source.modality and target.modality names of their own in both runs, with an intensity rule for each",
-        )
-    return TrainedSynthesis(bundle.synthesis, modalities, (known.index(modalities[0]), known.index(modalities[1])))
-
-
-def _check_cohorts(configuration: Configuration, events: EventLog) -> dict[str, Cohort]:
-    cohorts = {}
-    for role in _roles(configuration):
-        progress = _case_progress(events)
-        cohorts[role] = check_role(
-            configuration, role, cohorts, lambda finding, report=progress: report(finding.number, finding.of)
-        )
-    return cohorts
-
-
-def _roles(configuration: Configuration) -> list[str]:
-    return ["source", "target", *([VALIDATION] if configuration.validation.images else [])]
-
-
-def _resolve(configuration: Configuration, cohorts: dict[str, Cohort]) -> Configuration:
-    """Configuration with everything that was found out: modalities, rules, labels."""
-    modalities = {role: cohort.modality for role, cohort in cohorts.items()}
-    if modalities["source"] == modalities["target"]:
-        # two scanners or sequences of one kind: the synthesis network still needs two names
-        modalities["target"] += SAME_MODALITY
-    changes = {
-        role: getattr(configuration, role).model_copy(
-            update={
-                "modality": modalities[role],
-                "intensity": cohort.intensity,
-                "eight_bit": cohort.eight_bit,
-            }
-        )
-        for role, cohort in cohorts.items()
-    }
-    if not configuration.labels:
-        changes["labels"] = labels_of_cohort(cohorts["source"])
-    return configuration.model_copy(update=changes)
-
-
-def labels_of_cohort(cohort: Cohort) -> list[Label]:
-    """Structures for the values of label files that no setting names: as the files do, or numbered."""
-    labels = []
-    for index, value in enumerate(sorted(cohort.values)):
-        known = cohort.structures.get(value)
-        if known is not None and known.name:
-            labels.append(Label(**asdict(known)))
-        else:
-            labels.append(Label(value=value, name=f"label {value}", color=LABEL_COLORS[index % len(LABEL_COLORS)]))
-    return labels
-
-
-def _case_progress(events: EventLog) -> Callable[[int, int], None]:
-    started = time.monotonic()
-
-    def report(done: int, of: int) -> None:
-        rate = done / max(time.monotonic() - started, 1e-9)
-        events.emit(
-            "progress",
-            "prepare",
-            iteration=done,
-            of=of,
-            rate=round(rate, 3),
-            seconds_left=round((of - done) / rate, 1),
-            values={},
-        )
-
-    return report
-
-
-def _write_json(path: Path, content: object) -> None:
-    with whole_file(path) as stream:
-        stream.write((json.dumps(content, indent=2) + "\n").encode("utf-8"))
