@@ -12,13 +12,12 @@ from GlobalLocalAlignmentSlicerLib.background.closeguard import CloseGuard
 from GlobalLocalAlignmentSlicerLib.background.dependencies import Dependencies
 from GlobalLocalAlignmentSlicerLib.background.devicefinder import DeviceFinder, Devices
 from GlobalLocalAlignmentSlicerLib.background.devicetext import describeDevice
-from GlobalLocalAlignmentSlicerLib.scene.images import folders, isImage, volumesOfFolder
 from GlobalLocalAlignmentSlicerLib.training import casesinscene
-from GlobalLocalAlignmentSlicerLib.training.casestable import CasesTable, roleName
+from GlobalLocalAlignmentSlicerLib.training.casessection import CasesSection
 from GlobalLocalAlignmentSlicerLib.training.runview import RunView
 from GlobalLocalAlignmentSlicerLib.training.scenetrainer import SceneTrainer
 from GlobalLocalAlignmentSlicerLib.training.structurestable import StructuresTable
-from GlobalLocalAlignmentSlicerLib.training.trainingcases import LABELLED, ROLES, SOURCE, TARGET, DiskFolder
+from GlobalLocalAlignmentSlicerLib.training.trainingcases import SOURCE, TARGET
 from GlobalLocalAlignmentSlicerLib.training.trainingsettings import TrainingOptions, changesOf, presets
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -97,11 +96,9 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
         self.logic = GlobalLocalAlignmentTrainingLogic()
         self.logic.onCasesChanged, self.logic.onRunChanged = self.onCasesChanged, self.showRun
         self.logic.onText = self.ui.logText.appendPlainText
-        self.casesTable = CasesTable(self.ui.casesTable, self.logic.look)
+        self.casesSection = CasesSection(self.ui, self.logic, self.hasPackages)
         self.structuresTable = StructuresTable(self.ui.structuresTable, self.logic.mapping, self.onStructuresChanged)
         self.runView = RunView(self.ui)
-        for role in ROLES:
-            self.ui.roleComboBox.addItem(roleName(role), role)
         for comboBox, words in (
             (self.ui.presetComboBox, presets()),
             (self.ui.sourceModalityComboBox, MODALITIES),
@@ -140,10 +137,6 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
     def _connect(self) -> None:
         ui = self.ui
         for button, method in (
-            (ui.addVolumesButton, self.onAddVolumes),
-            (ui.addFolderButton, self.onAddFolder),
-            (ui.removeCasesButton, self.onRemoveCases),
-            (ui.checkAgainButton, self.onCheckAgain),
             (ui.estimateButton, self.onEstimate),
             (ui.startButton, self.onStart),
             (ui.resumeButton, self.onResume),
@@ -156,7 +149,6 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
             button.connect("clicked()", method)
         ui.upButton.connect("clicked()", lambda: self.structuresTable.move(-1))
         ui.downButton.connect("clicked()", lambda: self.structuresTable.move(1))
-        ui.folderComboBox.connect("activated(int)", self.onFolderChosen)
         ui.presetComboBox.connect("currentTextChanged(QString)", self.onPresetChanged)
         ui.deviceComboBox.connect("currentTextChanged(QString)", self.onDeviceChanged)
         ui.runsButton.connect("directoryChanged(QString)", self.onRunsChanged)
@@ -176,7 +168,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     def enter(self) -> None:
         self.initializeParameterNode()
-        self.showFolders()
+        self.casesSection.showFolders()
         self._deviceFinder.find(self.onDevicesFound)
 
     def exit(self) -> None:
@@ -272,64 +264,6 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     # cases
 
-    def showFolders(self) -> None:
-        """Offer the folders of the subject hierarchy."""
-        self.ui.folderComboBox.clear()
-        self.ui.folderComboBox.addItem(_("choose a folder of the scene"), 0)
-        for item, name in folders().items():
-            self.ui.folderComboBox.addItem(name, item)
-
-    def onFolderChosen(self, index: int) -> None:
-        item = self.ui.folderComboBox.itemData(index)
-        wanted = volumesOfFolder(int(item)) if item else []
-        selector = self.ui.volumesSelector
-        for node in (*selector.checkedNodes(), *selector.uncheckedNodes()) if wanted else ():
-            selector.setCheckState(node, qt.Qt.Checked if node in wanted else qt.Qt.Unchecked)
-
-    def role(self) -> str:
-        """Role that is chosen for what is added next."""
-        return self.ui.roleComboBox.itemData(self.ui.roleComboBox.currentIndex)
-
-    def onAddVolumes(self) -> None:
-        nodes = [node for node in self.ui.volumesSelector.checkedNodes() if isImage(node)]
-        known = self.logic.addVolumes(nodes, self.role())
-        for node in nodes:
-            self.ui.volumesSelector.setCheckState(node, qt.Qt.Unchecked)
-        if not nodes:
-            self.ui.casesStatusLabel.text = _("Check volumes first; results and labelmaps are no images to train on.")
-        elif known:
-            self.ui.casesStatusLabel.text = _("{names}: in the table already.").format(names=", ".join(known))
-
-    def onAddFolder(self) -> None:
-        role = self.role()
-        window = slicer.util.mainWindow()
-        images = qt.QFileDialog.getExistingDirectory(window, _("Folder with the images"))
-        if not images:
-            return
-        labelmaps = None
-        if role in LABELLED:
-            text = _("Folder with the label maps (the same one, if they lie beside the images)")
-            labelmaps = qt.QFileDialog.getExistingDirectory(window, text, images)
-            if not labelmaps:
-                return
-        with slicer.util.tryWithErrorDisplay(_("The folder cannot be looked at.")):
-            if not self.hasPackages():
-                return
-            self.ui.casesStatusLabel.text = _("Looking at {folder} ...").format(folder=images)
-            folder = DiskFolder(role, Path(images), Path(labelmaps) if labelmaps else None)
-            self.logic.addFolder(folder, self.ui.presetComboBox.currentText, self.onFolderLookedAt)
-
-    def onFolderLookedAt(self, text: str) -> None:
-        self.ui.casesStatusLabel.text = text
-
-    def onRemoveCases(self) -> None:
-        self.logic.removeCases(self.casesTable.selected())
-
-    def onCheckAgain(self) -> None:
-        # labels may have come into the scene since
-        self.casesTable.refill()
-        self.logic.lookAtAll()
-
     def onCasesChanged(self) -> None:
         self.keepCases()
         self.showCases()
@@ -358,7 +292,7 @@ class GlobalLocalAlignmentTrainingWidget(ScriptedLoadableModuleWidget, VTKObserv
 
     def showCases(self) -> None:
         """Show the cases and the structures that they have."""
-        self.casesTable.show(self.logic.cases.cases)
+        self.casesSection.show()
         self.structuresTable.show()
         self.updateStart()
 

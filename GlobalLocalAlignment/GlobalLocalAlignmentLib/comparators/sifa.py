@@ -168,11 +168,7 @@ class SifaStage(JointStage):
     The generator steps first, then its discriminator; encoder, classifiers and decoder follow, each on its own losses
     from one pass; the other discriminators are last.
 
-    Args:
-        context: the run.
-        source: labelled slices as they are.
-        target: slices without labels.
-        validate: Dice of a segmenter on labelled target cases.
+    For the arguments see ``JointStage``.
     """
 
     def __init__(

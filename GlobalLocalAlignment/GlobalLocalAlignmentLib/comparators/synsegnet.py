@@ -25,11 +25,7 @@ from .joint import JointStage, weighted_segmentation_loss
 class SynSegNetStage(JointStage):
     """Trains both generators with the segmenter, then both image discriminators.
 
-    Args:
-        context: the run.
-        source: labelled slices as they are.
-        target: slices without labels.
-        validate: Dice of a segmenter on labelled target cases.
+    For the arguments see ``JointStage``.
     """
 
     def __init__(
