@@ -40,8 +40,8 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "Testing" / "SlicerHost" / "README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SETTING = re.compile(rf"`((?:{'|'.join(Configuration.model_fields)})(?:\.[a-z_]+)+)(?:=[^`]*)?`")
-FILES = (".json",)
-"""Ends of names that are those of files and look like a setting, as ``labels.json`` does."""
+FILES = (".json", ".py")
+"""Ends of names that are those of files and look like a setting, as ``labels.json`` and ``prediction.py`` do."""
 
 ASSIGNMENT = re.compile(r"--set (?:\"([^\"]+)\"|([\w.]+=[^\s`]+))")
 EMITTED_AS_A_WHOLE = {"displacement": Displacement, "estimate": Estimate}
@@ -123,6 +123,21 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path):
 def test_the_readme_leads_to_every_page():
     linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", text_of(README)))
     assert linked == {f"docs/{path.name}" for path in PAGES[1:]}
+
+
+@pytest.mark.parametrize(
+    ("heading", "folder"),
+    [
+        ("The scene side, `GlobalLocalAlignmentSlicerLib`", PACKAGE.parent / "GlobalLocalAlignmentSlicerLib"),
+        ("The core, `GlobalLocalAlignmentLib`", PACKAGE),
+        ("Tests", ROOT),
+    ],
+)
+def test_the_page_of_the_code_names_every_folder(heading: str, folder: Path):
+    named = cells(text_of(ROOT / "docs" / "code.md"), heading)
+    parent = folder if heading != "Tests" else ROOT / "Testing"
+    there = {path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(("__", "."))}
+    assert {folder / name for name in named} == there
 
 
 @pytest.mark.parametrize("path", PAGES[1:], ids=lambda path: path.name)
