@@ -11,27 +11,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import torch
-from GlobalLocalAlignmentLib.bundle import DomainCard, make_card, save_bundle
-from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
-from GlobalLocalAlignmentLib.training.run import train
-from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
 from GlobalLocalAlignmentSlicerLib.background import backgroundprocess
-from hypothesis import settings as hypothesis_settings
 from readycore import ReadyCore
-from tinyrun import TINY, settings_of, write_cohorts
 
-torch.set_num_threads(1)
-# the same examples on every machine, and no example fails for being slow
-hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
-hypothesis_settings.load_profile("repeatable")
+# what takes seconds to load is imported where it is used: the process that hands out the tests needs none of it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread a process, the same examples on every machine, and no example that fails for being slow."""
+    if config.getoption("numprocesses", None):
+        return
+    import torch
+    from hypothesis import settings as hypothesis_settings
+
+    torch.set_num_threads(1)
+    hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+    hypothesis_settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
 def same_random_numbers() -> None:
     """Every test draws the same random numbers, alone and in any order."""
+    import numpy as np
+    import torch
+
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
@@ -40,18 +44,24 @@ def same_random_numbers() -> None:
 @pytest.fixture(scope="session")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with two MR source cases and two CT target cases, each with images and labels."""
+    from tinyrun import write_cohorts
+
     return write_cohorts(tmp_path_factory.mktemp("cohorts"))
 
 
 @pytest.fixture(scope="session")
 def tiny_settings(cohorts: Path) -> dict:
     """Settings of a training that takes seconds."""
+    from tinyrun import settings_of
+
     return settings_of(cohorts)
 
 
 @pytest.fixture(scope="session")
 def tiny_words() -> str:
     """What makes a training on the preset ``phantom`` a tiny one, as text: one ``section.key=value`` a line."""
+    from tinyrun import TINY
+
     sections = {section: values for section, values in TINY.items() if section != "labels"}
     return "\n".join(
         f"{section}.{name}={json.dumps(value)}"
@@ -63,6 +73,9 @@ def tiny_words() -> str:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished tiny run."""
+    from GlobalLocalAlignmentLib.config import configuration
+    from GlobalLocalAlignmentLib.training.run import train
+
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(run, configuration(tiny_settings))
     return run
@@ -71,6 +84,12 @@ def tiny_run(tiny_settings: dict, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model from MR to CT whose networks learnt nothing, with names, colours and terms of the abdomen."""
+    import torch
+    from GlobalLocalAlignmentLib.bundle import DomainCard, make_card, save_bundle
+    from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
+    from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks
+    from tinyrun import TINY
+
     labels = {"labels": load_preset("abdomen")["labels"]}
     settings = configuration(merge(merge(load_preset("phantom"), TINY), labels))
     torch.manual_seed(0)

@@ -26,13 +26,14 @@ POLL_SECONDS = 0.02
 FORKED = (
     "GlobalLocalAlignmentLib",
     "GlobalLocalAlignmentLib.masks.segmentcomparison",
+    "GlobalLocalAlignmentLib.phantoms.phantomfiles",
     "GlobalLocalAlignmentSlicerLib.surfaces.closedsurfaces",
 )
 """Modules that are called by their names, and are begun by a fork."""
 
 LOADED = (
     *("cli", "commands.models", "commands.training", "prediction", "batches.predictionbatch", "report", "training.run"),
-    *("masks.bentgrids", "masks.maskgrids", "masks.segmentcomparison"),
+    *("phantom", "formats.segmentationfile", "masks.bentgrids", "masks.maskgrids", "masks.segmentcomparison"),
 )
 """Of the core, what these processes begin with."""
 
@@ -143,7 +144,8 @@ def become(call: dict[str, Any], output: int) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         os._exit(code)
 
 

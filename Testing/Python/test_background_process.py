@@ -73,7 +73,7 @@ def test_a_command_of_the_core_says_its_events_and_its_exit_code(tiny_run: Path,
     assert any("2 segmented" in line for line in watched.text)
 
 
-def test_bad_input_arrives_as_the_line_that_the_core_prints(tmp_path: Path):
+def test_bad_input_arrives_as_the_line_that_the_core_prints(tmp_path: Path, forked_core: None):
     watched = Watched(tmp_path, ["inspect", str(tmp_path / "no.safetensors")])
     assert watched.toTheEnd() == 2
     assert any(line.startswith("error: ") and "no.safetensors" in line for line in watched.text)

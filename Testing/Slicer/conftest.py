@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,11 +18,16 @@ NEEDED = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
 MISSING = [name for module, name in NEEDED.items() if find_spec(module) is None]
 REASON = f"{' and '.join(MISSING)} not installed: pip install -e .[slicer]"
 
-if not MISSING:
-    from SlicerHost.host import Host, start
+if TYPE_CHECKING:
+    from SlicerHost.host import Host
 
-    # before the test files are read: they import slicer and qt
-    start()
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the host before the test files are read, which import slicer and qt; not where tests are handed out."""
+    if not MISSING and not config.getoption("numprocesses", None):
+        from SlicerHost.host import start
+
+        start()
 
 
 class Skipped(pytest.Module):
@@ -38,6 +44,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 @pytest.fixture(autouse=True)
 def slicer_host() -> Iterator[Host]:
     """The host, empty; the test fails afterwards if something went wrong where nobody could see it."""
+    from SlicerHost.host import start
+
     host = start()
     # once more: what the test before was given lives until after its end
     host.reset()

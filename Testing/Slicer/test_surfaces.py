@@ -286,7 +286,6 @@ def test_what_ends_the_surfaces_leaves_the_segmentation(panel, slicer_host, node
     assert made(maker, slicer_host, node) == [] and hasSurfaces(node)
 
 
-@pytest.mark.cold_start
 def test_a_result_comes_into_3d_after_it_is_in_2d_where_that_is_wanted(panel, slicer_host, tiny_run: Path):
     volume, _labels = add_phantom("CT")
     choose(panel, tiny_run / "model.safetensors", volume)

@@ -98,7 +98,6 @@ def test_closing_slicer_while_cases_are_written_asks_and_does_not_offer_to_leave
     assert window.close()
 
 
-@pytest.mark.cold_start
 def test_a_training_that_is_left_is_found_again_and_finishes_without_slicer(panel, slicer_host, tiny_words: str):
     add_cohorts(panel)
     panel.ui.settingsText.setPlainText(tiny_words.replace("synthesis.iterations=6", "synthesis.iterations=100"))

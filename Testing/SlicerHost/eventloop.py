@@ -17,6 +17,9 @@ INTERVAL = 5
 SAMPLING = 0.002
 """Seconds between two looks at what the main thread is doing."""
 
+MODULES, LIBRARY = "GlobalLocalAlignment", "GlobalLocalAlignmentSlicerLib"
+"""Beginning of the names of module files, and the folder of what they share."""
+
 
 class Watch:
     """The longest time between two turns of the event loop, beyond the interval that was asked for.
@@ -59,7 +62,7 @@ def _place(thread: int) -> str:
     frame, calls = sys._current_frames().get(thread), []
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if any(part.startswith("GlobalLocalAlignment") for part in path.parts[-2:]):
+        if path.stem.startswith(MODULES) or LIBRARY in path.parts:
             calls.append(f"{path.stem}.{frame.f_code.co_name}:{frame.f_lineno}")
         frame = frame.f_back
     return " > ".join(reversed(calls)) or "outside the modules"

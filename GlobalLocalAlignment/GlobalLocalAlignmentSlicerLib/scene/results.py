@@ -275,9 +275,12 @@ def _placeLike(node: Any, volumeNode: Any) -> None:
 
 def _inOrder(labels: np.ndarray, card: ModelCard) -> np.ndarray:
     """Label values as positions in the card from 1: Slicer gives value 1 to the first segment, 2 to the second."""
+    values = [label.value for label in card.labels]
+    if labels.dtype == np.uint8 and values == list(range(1, len(values) + 1)) and labels.max(initial=0) <= len(values):
+        # as they are; to look up millions of voxels would hold the window
+        return labels
     positions = np.zeros(256, np.uint8)
-    for position, label in enumerate(card.labels, start=1):
-        positions[label.value] = position
+    positions[values] = np.arange(1, len(values) + 1)
     return positions[labels]
 
 
@@ -326,20 +329,38 @@ def _fill(node: Any, grid: np.ndarray, labels: np.ndarray, identifiers: list[str
     """Put the voxels of the values 1, 2, ... into the segments in their order; a layer of their own holds them."""
     import slicer
     import vtk
+    from vtk.util.numpy_support import numpy_to_vtk
 
     names = vtk.vtkStringArray()
     for identifier in identifiers:
         names.InsertNextValue(identifier)
+    # Slicer looks at every voxel for each segment: at those of the box alone that holds them all
+    box = _boxOf(labels)
+    image = vtk.vtkImageData()
+    image.SetExtent(*(end for part in reversed(box) for end in (part.start, part.stop - 1)))
+    image.GetPointData().SetScalars(numpy_to_vtk(labels[box].ravel(), deep=True))
     labelmap = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         labelmap.SetHideFromEditors(True)
-        slicer.util.updateVolumeFromArray(labelmap, labels)
+        labelmap.SetAndObserveImageData(image)
         labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid))
         # under the same transform Slicer takes the voxels as they are
         labelmap.SetAndObserveTransformNodeID(node.GetTransformNodeID())
         slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, node, names)
     finally:
         slicer.mrmlScene.RemoveNode(labelmap)
+
+
+def _boxOf(labels: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box (K, J, I) that holds all labels; everything where there is none: VTK wants two voxels a side."""
+    box: list[slice] = []
+    for axis in range(labels.ndim):
+        # what lies outside of the box of an axis before is looked at no more
+        filled = np.flatnonzero(labels[tuple(box)].any(axis=tuple({0, 1, 2} - {axis})))
+        if not filled.size:
+            return tuple(slice(0, count) for count in labels.shape)
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
 
 
 def _tag(segment: Any) -> str:
