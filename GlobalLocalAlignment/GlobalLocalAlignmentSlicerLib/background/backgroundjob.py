@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from .backgroundprocess import BackgroundProcess, StartTimer
 
 
-class BackgroundJob:
+class BackgroundJob(ABC):
     """What the jobs of the panels share: one process, one temporary folder, and one end.
 
     A job is prepared, started, and ends by itself, by ``stop`` or by ``abandon``. Derived classes start the process,
@@ -68,6 +69,6 @@ class BackgroundJob:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    @abstractmethod
     def _silence(self) -> None:
         """Put functions in the place of those that are told of the job; that of its end discards it."""
-        raise NotImplementedError
