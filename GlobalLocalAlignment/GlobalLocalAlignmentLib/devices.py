@@ -13,6 +13,7 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch import Tensor
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 
@@ -68,6 +69,16 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
         )
     devices = [device.index] if device.type == "cuda" and device.index is not None else 1
     return Fabric(accelerator=device.type, devices=devices, precision=flag)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the processor on a device, which is not waited for: a GPU may have steps of work before it.
+
+    A plain copy to a GPU returns when all that it had to do before is done, and it would idle until the next step.
+    """
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def device_description(device: torch.device) -> str:

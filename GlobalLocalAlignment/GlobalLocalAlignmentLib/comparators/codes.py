@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..devices import moved
+
 CALL_SEED = 0
 
 
 def normal_codes(count: int, length: int, seed: int, device: torch.device) -> Tensor:
     """Codes (count, length) from N(0, 1), the same on every device."""
-    return torch.randn(count, length, generator=torch.Generator().manual_seed(seed)).to(device)
+    return moved(torch.randn(count, length, generator=torch.Generator().manual_seed(seed)), device)
 
 
 def codes_of_call(count: int, length: int, device: torch.device) -> Tensor:

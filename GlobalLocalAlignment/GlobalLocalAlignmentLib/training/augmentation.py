@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..config import Augmentation
+from ..devices import moved
 
 APPEARANCE_LAYERS, APPEARANCE_CHANNELS = 4, 2
 GAIN_POINTS = (4, 4)
@@ -62,12 +63,14 @@ class RandomAugmentation:
         cosine, sine = angle.cos() / scale, angle.sin() / scale
         # affine_grid works in units of half the picture, so a rotation of a picture that is not square needs its aspect
         matrix = torch.stack([cosine * mirror, -sine * aspect, column_shift, sine * mirror / aspect, cosine, row_shift])
-        grid = functional.affine_grid(matrix.T.reshape(count, 2, 3), list(images.shape), align_corners=False)
+        matrix = moved(matrix.T.reshape(count, 2, 3), images.device)
+        grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
         if settings.elastic > 0:
             coarse = 0.15 * settings.elastic * (2 * torch.rand(count, 2, 5, 5, generator=generator) - 1)
+            coarse = moved(coarse, images.device)
             field = functional.interpolate(coarse, (rows, columns), mode="bicubic", align_corners=True)
             grid = grid + field.movedim(1, -1)
-        return grid.to(images.device, images.dtype)
+        return grid.to(images.dtype)
 
     def _change_appearance(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Blend slices with what a random shallow network makes of them, which keeps shapes alone.
@@ -78,7 +81,7 @@ class RandomAugmentation:
         """
         count = len(images)
         chosen = torch.rand(count, generator=generator) < self.settings.appearance
-        share = (torch.rand(count, generator=generator) * chosen).to(images.device)[:, None, None, None]
+        share = moved(torch.rand(count, generator=generator) * chosen, images.device)[:, None, None, None]
         # one group of channels for each slice, so that every slice has a network of its own
         changed, inputs = images.reshape(1, count, *images.shape[-2:]), 1
         for layer in range(APPEARANCE_LAYERS):
@@ -87,7 +90,8 @@ class RandomAugmentation:
             weights = torch.randn(count * outputs, inputs, size, size, generator=generator)
             bias = torch.randn(count * outputs, generator=generator) / 2
             padded = functional.pad(changed, 4 * [size // 2], mode="replicate")
-            changed = functional.conv2d(padded, weights.to(images), bias.to(images), groups=count)
+            weights, bias = (moved(part, images.device).to(images.dtype) for part in (weights, bias))
+            changed = functional.conv2d(padded, weights, bias, groups=count)
             if layer < APPEARANCE_LAYERS - 1:
                 changed = functional.leaky_relu(changed, 0.2)
             inputs = outputs
@@ -100,25 +104,25 @@ class RandomAugmentation:
         Magnetic resonance is brighter near the receiving coils, and the spleen lies near them; a translated slice has
         the even brightness that CT has.
         """
-        coarse = 2 * torch.rand(len(images), 1, *GAIN_POINTS, generator=generator) - 1
+        coarse = moved(2 * torch.rand(len(images), 1, *GAIN_POINTS, generator=generator) - 1, images.device)
         field = functional.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True)
-        gain = (math.log(2) * self.settings.bias_field * field).exp().to(images.device)
+        gain = (math.log(2) * self.settings.bias_field * field).exp()
         return (((images + 1) * gain).clamp(0, 2) - 1).to(images.dtype)
 
     def _change_intensity(self, images: Tensor, generator: torch.Generator) -> Tensor:
         strength, count = self.settings.intensity, len(images)
 
         def factor(size: float) -> Tensor:
-            return (1 + size * strength * _uniform(count, generator)).to(images.device)[:, None, None, None]
+            return moved(1 + size * strength * _uniform(count, generator), images.device)[:, None, None, None]
 
         gamma, contrast, brightness = factor(0.5), factor(0.4), factor(0.3)
         unit = ((images + 1) / 2).clamp(0, 1)
         unit = unit.pow(gamma) * contrast + (brightness - 1) * (unit > 0.02)
         blurred = functional.avg_pool2d(functional.pad(unit, (1, 1, 1, 1), mode="replicate"), 3, 1)
         # negative shares sharpen, positive ones blur
-        share = (strength * _uniform(count, generator)).to(images.device)[:, None, None, None]
+        share = moved(strength * _uniform(count, generator), images.device)[:, None, None, None]
         unit = unit + share * (blurred - unit)
-        noise = 0.04 * strength * torch.randn(unit.shape, generator=generator).to(images.device)
+        noise = 0.04 * strength * moved(torch.randn(unit.shape, generator=generator), images.device)
         return ((unit + noise).clamp(0, 1) * 2 - 1).to(images.dtype)
 
 

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ..config import Augmentation
+from ..devices import moved
 from ..slicestore import SliceSampler, SliceStore
 from .augmentation import RandomAugmentation
 
@@ -40,12 +41,13 @@ class DomainBatches:
         """Images (N, 1, H, W) float32 in [-1, 1] and class indices (N, H, W), or None without labels."""
         indices = self.sampler.batch(iteration)
         images = torch.from_numpy(self.store.images[indices].astype(np.float32))[:, None]
-        labels = None
-        if self.store.labels is not None:
-            labels = torch.from_numpy(self.store.labels[indices].astype(np.int64))
+        labels = self.store.labels
+        if labels is not None:
+            labels = torch.from_numpy(labels[indices].astype(np.int64))
         generator = torch.Generator().manual_seed(mixed_seed(*self.seed, iteration))
         device = self.fabric.device
-        return self.augment(images.to(device), None if labels is None else labels.to(device), generator)
+        labels = None if labels is None else moved(labels, device)
+        return self.augment(moved(images, device), labels, generator)
 
 
 @contextmanager

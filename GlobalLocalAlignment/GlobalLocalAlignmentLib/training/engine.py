@@ -400,18 +400,30 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        # the tensors stay the same ones through steps and through the loading of a checkpoint
+        self._followed: nn.Module | None = None
+        self._pairs: dict[bool, tuple[list[Tensor], list[Tensor]]] = {}
 
     @torch.no_grad()
     def update(self, network: nn.Module, iteration: int) -> None:
         """Move towards the network's weights after ``iteration`` (counted from 0)."""
         keep = min(self.decay, (1 + iteration) / (10 + iteration))
+        if self._followed is not network:
+            self._follow(network)
+        # in one go: hundreds of small calls keep a GPU waiting
+        torch._foreach_lerp_(*self._pairs[True], 1 - keep)
+        if self._pairs[False][0]:
+            torch._foreach_copy_(*self._pairs[False])
+
+    def _follow(self, network: nn.Module) -> None:
+        """Pair the tensors of the average with those of the network, floating-point ones apart from counters."""
         averages, currents = self.network.state_dict(), network.state_dict()
+        self._pairs = {True: ([], []), False: ([], [])}
         for name, average in averages.items():
-            current = currents[name]
-            if average.is_floating_point():
-                average.lerp_(current, 1 - keep)
-            else:
-                average.copy_(current)
+            ours, theirs = self._pairs[average.is_floating_point()]
+            ours.append(average)
+            theirs.append(currents[name])
+        self._followed = network
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

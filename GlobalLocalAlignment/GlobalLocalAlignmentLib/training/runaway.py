@@ -154,7 +154,8 @@ class OptimizerWatch:
             weight.grad for group in optimizer.param_groups for weight in group["params"] if weight.grad is not None
         ]
         if gradients:
-            largest = torch.stack([torch.linalg.vector_norm(part, torch.inf).float() for part in gradients]).max()
+            # in one go: hundreds of small calls keep a GPU waiting
+            largest = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, torch.inf)]).max()
             self._largest = largest if self._largest is None else torch.maximum(self._largest, largest)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         if self.share != 1:

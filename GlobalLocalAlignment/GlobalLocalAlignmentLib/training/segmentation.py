@@ -75,10 +75,11 @@ class SegmentationStage(Stage):
         self.validator = validate
         torch.manual_seed(seed)
         networks = SegmentationNetworks(context.configuration)
+        # convolutions of the segmenter are memory-bound: channels last is faster on processors and on GPUs
+        networks.segmenter.to(memory_format=torch.channels_last)
         self.average = WeightAverage(networks, settings.average_decay)
         self.average.network.to(self.fabric.device)
-        # convolutions of the segmenter are memory-bound: channels last is faster on processors and on GPUs
-        segmenter = self.trained(networks.segmenter.to(memory_format=torch.channels_last))
+        segmenter = self.trained(networks.segmenter)
         self.networks = networks
         self.segmenter, self.segmenter_optimizer = context.setup(segmenter, segmenter_optimizer(segmenter, settings))
         self.feature_discriminator, self.feature_optimizer = self._adversary(networks.feature_discriminator, context)

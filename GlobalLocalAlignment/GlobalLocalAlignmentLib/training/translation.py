@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ..devices import moved
 from ..pictures import save_preview
 from ..slicestore import SliceStore
 from .batches import DomainBatches
@@ -160,8 +161,8 @@ class ImagePool:
         if len(self.images) <= max(1, self.size // len(images)):
             return images
         earlier = self.images.pop(int(chance.integers(len(self.images) - 1)))
-        choose = torch.from_numpy(chance.random(len(images)) < 0.5).to(images.device)
-        return torch.where(choose[:, None, None, None], earlier.to(images.device), images)
+        choose = moved(torch.from_numpy(chance.random(len(images)) < 0.5), images.device)
+        return torch.where(choose[:, None, None, None], moved(earlier, images.device), images)
 
 
 def _spread(available: int, count: int) -> list[int]:
