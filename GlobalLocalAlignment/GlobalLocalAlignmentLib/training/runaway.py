@@ -68,7 +68,7 @@ class NumberGuard:
 
     def look(self, done: int) -> Runaway | None:
         """What ran away, after so many iterations; the value of the whole block is judged where it ends here."""
-        means = {name: float(torch.stack(parts).float().mean()) for name, parts in self._block.items() if parts}
+        means = {name: _mean(parts) for name, parts in self._block.items() if parts}
         for name, mean in means.items():
             if not math.isfinite(mean):
                 what = "a gradient is not finite" if name == GRADIENT else f"{name} is not a number"
@@ -110,6 +110,11 @@ class NumberGuard:
             self._block[name] = [torch.tensor(value) for value in values]
         self._usual = defaultdict(list, state.get("usual", {}))
         self._far = dict(state.get("far", {}))
+
+
+def _mean(numbers: list[Tensor]) -> float:
+    """Mean of scalars; those of a checkpoint are on the processor, later ones where the training runs."""
+    return float(torch.stack([number.to(numbers[-1].device) for number in numbers]).float().mean())
 
 
 def _is_loss(name: str) -> bool:
