@@ -440,5 +440,9 @@ def test_a_finished_run_can_be_resumed_without_harm(tiny_run: Path, tmp_path: Pa
     run = tmp_path / "copy"
     shutil.copytree(tiny_run, run)
     before = weights(run / "model.safetensors")
+    # killed when the model had its name and the slices, which name cases, were still there
+    (run / "slices" / "source").mkdir(parents=True)
+    (run / "slices" / "source" / "index.json").write_text('{"cases": ["somebody"]}')
     after = weights(train(run, None))
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not (run / "slices").exists()

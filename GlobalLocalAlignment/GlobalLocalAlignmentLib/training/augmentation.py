@@ -1,7 +1,7 @@
 """Random changes of slices: geometry for image and labels alike, intensity for the image alone.
 
 Parameters come from a generator on the CPU that is seeded by seed and iteration, so they are the same on every device
-and in a resumed run; the work is done where the slices are.
+and in a resumed run; the work is done where the slices are. Noise alone is another one on a GPU.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class RandomAugmentation:
         # negative shares sharpen, positive ones blur
         share = moved(strength * _uniform(count, generator), images.device)[:, None, None, None]
         unit = unit + share * (blurred - unit)
-        noise = 0.04 * strength * moved(torch.randn(unit.shape, generator=generator), images.device)
+        noise = 0.04 * strength * _noise(unit, generator)
         return ((unit + noise).clamp(0, 1) * 2 - 1).to(images.dtype)
 
 
@@ -132,6 +132,17 @@ def _like(images: Tensor, model: Tensor) -> Tensor:
     centred = images - images.mean(axes, keepdim=True)
     deviation = images.std(axes, keepdim=True).clamp_min(1e-6)
     return centred * (model.std(axes, keepdim=True) / deviation) + model.mean(axes, keepdim=True)
+
+
+def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal noise of the shape of images, where they are.
+
+    A GPU makes its own, from a seed of the generator: on the processor it would take longer than all the rest.
+    """
+    if not images.is_cuda:
+        return torch.randn(images.shape, generator=generator).to(images.device)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.randn(images.shape, generator=torch.Generator(images.device).manual_seed(seed), device=images.device)
 
 
 def _uniform(count: int, generator: torch.Generator) -> Tensor:

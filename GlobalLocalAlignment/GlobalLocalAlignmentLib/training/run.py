@@ -32,7 +32,7 @@ from .events import STOP_NAME, EventLog, Listener
 from .lock import RunLock
 from .methods import segmentation_stage
 from .runcohorts import case_progress, check_cohorts, resolved, roles
-from .runfolder import MODEL_NAME, refuse_used_folder, resumed_configuration, start_run
+from .runfolder import MODEL_NAME, SLICES_NAME, refuse_used_folder, resumed_configuration, start_run
 from .segmentation import SegmentationNetworks, Validate
 from .slicewise import segmentation_panel
 from .trainedsynthesis import TrainedSynthesis, borrow_synthesis
@@ -152,6 +152,9 @@ def _train(context: RunContext, cohorts: dict[str, Cohort] | None, precision: st
     # the model comes last: a run that has it was only kept from saying so
     if not model.is_file():
         model = _Run(context, cohorts).train()
+    if context.fabric.is_global_zero:
+        # also those of a run that was killed between its model and this
+        shutil.rmtree(context.folder / SLICES_NAME, ignore_errors=True)
     events.emit("run_finished", "segmentation", model=model.name, seconds=round(time.monotonic() - started, 1))
     return model
 
@@ -197,7 +200,7 @@ class _Run:
 
     def __init__(self, context: RunContext, cohorts: dict[str, Cohort] | None) -> None:
         self.context, self.configuration, self.cohorts = context, context.configuration, cohorts
-        self.slices = context.folder / "slices"
+        self.slices = context.folder / SLICES_NAME
 
     def train(self) -> Path:
         settings = self.configuration.segmentation
@@ -222,7 +225,6 @@ class _Run:
             if stage.best is not None:
                 selection["selected_iteration"] = stage.best.iteration
             self._write_model(networks, synthesis, source, target, scores, selection)
-            shutil.rmtree(self.slices, ignore_errors=True)
         self.context.fabric.barrier()
         return self.context.folder / MODEL_NAME
 

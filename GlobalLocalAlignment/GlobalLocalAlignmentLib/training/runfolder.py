@@ -13,6 +13,8 @@ from .owner import OWNER_NAME
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
+SLICES_NAME = "slices"
+"""Folder of the slices of all cases, while the run trains."""
 
 
 def start_run(folder: Path, configuration: Configuration, lock: RunLock) -> None:
