@@ -43,28 +43,33 @@ class JsonLines:
 
 
 class Display:
-    """Listener for events; use it as a context manager around the work."""
+    """Listener for events; use it as a context manager around the work.
+
+    What is under way has a bar, each training its own where several are trained at once.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.progress: Progress | None = None
-        self.task: TaskID | None = None
-        self.stage_began = self.said = 0.0
+        # by training, with no name where there is one alone
+        self.tasks: dict[str, TaskID] = {}
+        self.began: dict[str, float] = {}
+        self.said: dict[str, float] = {}
 
     def __enter__(self) -> Display:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self._stop()
 
     def __call__(self, entry: dict[str, Any]) -> None:
         """Show one event."""
-        kind = entry["event"]
+        kind, training = entry["event"], entry.get("training", "")
         if kind == "progress":
-            self._show_progress(entry)
+            self._show_progress(entry, training)
         elif kind in ("stage_started", "stage_finished"):
-            self._close()
-            self.stage_began = self.said = time.monotonic()
+            self._close(training)
+            self.began[training] = self.said[training] = time.monotonic()
             if not self.console.is_terminal or (kind == "stage_finished" and entry["seconds"] >= QUIET_SECONDS):
                 self.console.print(describe(entry), highlight=False, markup=False)
         elif kind in ("warning", "adjusted", "failed", "stopped", "validation", "run_started", "row"):
@@ -75,35 +80,46 @@ class Display:
                 style="yellow" if kind in ("warning", "adjusted") else None,
             )
 
-    def _show_progress(self, entry: dict[str, Any]) -> None:
+    def _show_progress(self, entry: dict[str, Any], training: str) -> None:
         now = time.monotonic()
         if self.console.is_terminal:
-            if self.progress is None and now - self.stage_began > QUIET_SECONDS / 2:
-                self._open(entry)
-            if self.progress is not None:
-                self.progress.update(self.task, completed=entry["iteration"], note=_note(entry))
-        elif now - self.said >= PLAIN_INTERVAL or entry["iteration"] == entry["of"]:
-            self.said = now
+            if training not in self.tasks and now - self.began.get(training, 0.0) > QUIET_SECONDS / 2:
+                self._open(entry, training)
+            if training in self.tasks:
+                self.progress.update(self.tasks[training], completed=entry["iteration"], note=_note(entry))
+        elif now - self.said.get(training, 0.0) >= PLAIN_INTERVAL or entry["iteration"] == entry["of"]:
+            self.said[training] = now
             self.console.print(describe(entry), highlight=False, markup=False)
 
-    def _open(self, entry: dict[str, Any]) -> None:
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(None),
-            TextColumn("{task.completed:g}/{task.total}"),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=self.console,
-            expand=True,
-        )
-        self.task = self.progress.add_task(entry["stage"], total=entry["of"], note="")
-        self.progress.start()
+    def _open(self, entry: dict[str, Any], training: str) -> None:
+        if self.progress is None:
+            self.progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(None),
+                TextColumn("{task.completed:g}/{task.total}"),
+                TextColumn("{task.fields[note]}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                expand=True,
+            )
+            self.progress.start()
+        title = f"{training}, {entry['stage']}" if training else entry["stage"]
+        self.tasks[training] = self.progress.add_task(title, total=entry["of"], note="")
 
-    def _close(self) -> None:
+    def _close(self, training: str) -> None:
+        if training not in self.tasks:
+            return
+        if len(self.tasks) == 1:
+            self._stop()
+        else:
+            self.progress.remove_task(self.tasks.pop(training))
+
+    def _stop(self) -> None:
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
+            self.tasks.clear()
 
 
 def _note(entry: dict[str, Any]) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from GlobalLocalAlignmentLib.cli import run
-from GlobalLocalAlignmentLib.comparison.ablation import AblationPlan, prepare, run_ablation
+from GlobalLocalAlignmentLib.comparison import atonce
+from GlobalLocalAlignmentLib.comparison.ablation import run_ablation
 from GlobalLocalAlignmentLib.comparison.masks import score_mask
+from GlobalLocalAlignmentLib.comparison.plan import AblationPlan, prepare
 from GlobalLocalAlignmentLib.comparison.results import Results, statistics
 from GlobalLocalAlignmentLib.comparison.tables import latex, markdown
 from GlobalLocalAlignmentLib.config import configuration, merge
@@ -24,6 +28,7 @@ from GlobalLocalAlignmentLib.report.ablation import write_ablation_report
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.lock import RunLock
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
+from safetensors.torch import load_file
 
 METHODS = ("no_adaptation", "style_transfer", "ours", "supervised")
 ROWS = len(METHODS) * 2
@@ -84,6 +89,32 @@ def test_one_synthesis_network_and_one_plain_segmenter_a_modality_serve_both_dir
     assert started.count("synthesis") == 1
     # style transfer and ours each way, and a plain segmenter for each modality
     assert started.count("segmentation") == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_rows_that_are_trained_at_once_have_the_same_results(
+    finished: tuple[Path, list[dict]],
+    data: Path,
+    tiny_settings: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # forked as they are here they need not load their libraries, and have the thread that the others had
+    monkeypatch.setattr(atonce, "START", "fork")
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    events: list[dict] = []
+    run_ablation(tmp_path / "beside", plan_of(data, tiny_settings), [events.append], at_once=3)
+    for name in (*finished[0].rglob("model.safetensors"), *finished[0].rglob("scores/*.csv")):
+        beside = tmp_path / "beside" / name.relative_to(finished[0])
+        if name.suffix == ".csv":
+            assert beside.read_text() == name.read_text()
+        else:
+            again = load_file(beside)
+            assert all(torch.equal(value, again[key]) for key, value in load_file(name).items())
+    started = [entry["stage"] for entry in events if entry["event"] == "stage_started"]
+    assert (started.count("synthesis"), started.count("segmentation")) == (1, 6)
+    of_all = [entry for entry in events if entry["stage"] == "ablation" and entry["event"] == "progress"]
+    assert [entry["iteration"] for entry in of_all] == list(range(1, ROWS + 1)) and of_all[-1]["seconds_left"] == 0
 
 
 def test_a_second_call_trains_what_is_new_alone(

@@ -43,6 +43,9 @@ def ablate(
     method: Annotated[list[str], typer.Option(help=f"One of {', '.join(METHODS)}; repeatable, all if not given.")] = [],  # noqa: B006
     seed: Annotated[list[int], typer.Option(min=0, help="Seed of the trainings; repeatable.")] = [0],  # noqa: B006
     one_direction: Annotated[bool, typer.Option("--one-direction", help="Source to target alone.")] = False,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Rows that are trained at once; small networks leave most of a GPU idle.")
+    ] = 1,
     set_: SetOption = None,
     device: DeviceSetting = None,
     precision: PrecisionSetting = None,
@@ -54,7 +57,8 @@ def ablate(
     """
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-    from ..comparison.ablation import AblationPlan, run_ablation
+    from ..comparison.ablation import run_ablation
+    from ..comparison.plan import AblationPlan
     from ..comparison.results import Results, statistics
     from ..comparison.tables import write_tables
     from ..report.ablation import write_ablation_report
@@ -70,7 +74,7 @@ def ablate(
         write_ablation_report(results, output)
 
     with progress_display() as display, CleanStop() as stop:
-        results = run_ablation(output, plan, [display], stop, write)
+        results = run_ablation(output, plan, [display], stop, write, at_once)
     if rank_zero_only.rank > 0:
         return
     write(results)

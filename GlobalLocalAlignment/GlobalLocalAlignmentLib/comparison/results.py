@@ -17,7 +17,7 @@ from .scoring import LARGEST_PARTS
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoredRow:
     """One training of one method.
 
     Attributes:
@@ -76,7 +76,7 @@ class Statistic:
     not_found: int
 
 
-def collect(rows: Iterable[Row], labels: list[dict[str, Any]], notes: list[str]) -> Results:
+def collect(rows: Iterable[ScoredRow], labels: list[dict[str, Any]], notes: list[str]) -> Results:
     """Read the scores of all rows that were scored; ``labels`` and ``notes`` as in ``Results``."""
     results = Results(labels=labels, notes=notes)
     for row in rows:

@@ -29,6 +29,7 @@ COMMON_FIELDS = {
     "event": "kind of the event",
     "stage": "`prepare`, `synthesis`, `translation`, `segmentation` in a training; `check`, `prepare`, `estimate`, "
     "`prediction`, `evaluation`, `ablation`, `sweep` in other commands",
+    "training": "which one, where `gla ablate` trains several at once",
 }
 """Fields of every event, and what they are."""
 
@@ -208,7 +209,8 @@ def describe(entry: dict[str, Any]) -> str:
     """One line of text for a person."""
     clock = time.strftime("%H:%M:%S", time.localtime(entry["time"]))
     stage, event = entry["stage"], entry["event"].replace("_", " ")
-    parts = [f"{clock} {stage}: {event}"]
+    training = f"{entry['training']}, " if entry.get("training") else ""
+    parts = [f"{clock} {training}{stage}: {event}"]
     if "iteration" in entry:
         parts.append(f"{entry['iteration']}" + (f" of {entry['of']}" if "of" in entry else ""))
     if entry.get("rate"):
