@@ -21,7 +21,7 @@ from GlobalLocalAlignmentSlicerLib.models.cardtext import describeCard, duration
 from GlobalLocalAlignmentSlicerLib.models.filedrops import FileDrops, localPath
 from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCard, ModelCardError, readModelCard
 from GlobalLocalAlignmentSlicerLib.samples.samplephantoms import registerPhantoms
-from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.scene import results, sliceviews
 from GlobalLocalAlignmentSlicerLib.scene.images import isImage
 from GlobalLocalAlignmentSlicerLib.segmenting.resultssection import ResultsSection
 from GlobalLocalAlignmentSlicerLib.segmenting.scenesegmenter import SceneSegmenter
@@ -116,7 +116,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = GlobalLocalAlignmentLogic()
         self.compareSection = CompareSection(
-            self.resourcePath("UI/GlobalLocalAlignmentCompare.ui"), self.logic.comparer
+            self.resourcePath("UI/GlobalLocalAlignmentCompare.ui"), self.logic.comparer, self.onComparedVolume
         )
         panel = uiWidget.layout()
         panel.insertWidget(panel.indexOf(self.ui.logButton), self.compareSection.widget)
@@ -247,7 +247,8 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
     def onParametersChanged(self, caller=None, event=None) -> None:
         self.updateApply()
         self._results.update()
-        self._results.updateViews()
+        if self._results.updateViews():
+            self.compareSection.hideErrors(self._parameterNode.shownVolume, anew=False)
 
     def onDeviceChanged(self, device: str) -> None:
         slicer.app.settings().setValue(DEVICE_SETTING, device)
@@ -386,7 +387,13 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             # another module is open: its views are left alone
             self.logic.getParameterNode().shownVolume = volume
             return
-        self._results.showNew(volume)
+        self._results.show(volume)
+        self.compareSection.hideErrors(volume, anew=True)
+
+    def onComparedVolume(self, volume) -> None:
+        """The errors of a volume are looked at: it is to lie under them."""
+        if not sliceviews.showsEverywhere(volume):
+            self._results.show(volume)
 
     def onBatchCase(self, case: ShownCase) -> None:
         """A case of the batch came into the scene."""

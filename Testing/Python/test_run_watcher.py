@@ -53,6 +53,10 @@ def test_a_run_is_followed_while_it_grows(tmp_path: Path):
     tell(tmp_path, progress(20, loss=0.5), {"event": "validation", "iteration": 20, "values": {"liver": 0.75}})
     watcher.poll()
     assert state.curves["segmentation"] == {"loss": [(10, 1.0), (20, 0.5)], "Dice liver": [(20, 0.75)]}
+    # a stage that begins has no pace yet: that of the one before would be shown as its own
+    tell(tmp_path, {"event": "stage_started", "stage": "segmentation", "iteration": 20, "of": 40})
+    watcher.poll()
+    assert (state.iteration, state.rate, state.secondsLeft) == (20, 0.0, None)
     tell(tmp_path, {"event": "stopped", "iteration": 20})
     watcher.poll()
     assert state.status == "stopped"

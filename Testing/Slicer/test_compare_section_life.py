@@ -261,3 +261,66 @@ def test_leaving_the_panel_does_not_end_a_comparison(section, slicer_host, pair,
     assert len(section.comparison.cases) == 1 and len(ownNodes("vtkMRMLTableNode", SCORES)) == 1
     panel.enter()
     assert section.ui.compareButton.enabled
+
+
+def backgrounds() -> set[str]:
+    """Names of the volumes in the backgrounds of the slice views."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return {slicer.mrmlScene.GetNodeByID(one.GetBackgroundVolumeID() or "").GetName() for one in composites}
+
+
+def in_slices(node) -> bool:
+    display = node.GetDisplayNode()
+    return bool(display.GetVisibility() and display.GetVisibility2D())
+
+
+def test_errors_lie_over_their_own_volume_and_nothing_lies_over_them(panel, section, slicer_host):  # noqa: F811
+    cases = [case(number) for number in (1, 2)]
+    truth = cases[0][2]
+    truth.CreateDefaultDisplayNodes()
+    # the user does not look at this one, and is not to look at it afterwards
+    truth.GetDisplayNode().SetVisibility2D(False)
+    for _volume, result, reference in cases:
+        result.CreateDefaultDisplayNodes()
+        reference.CreateDefaultDisplayNodes()
+    section.ui.findPairsButton.click()
+    compare(section, slicer_host)
+    assert backgrounds() == {"CT 1"} and in_slices(errors())
+    assert not in_slices(cases[0][1]) and in_slices(cases[1][1])
+    section.ui.errorCaseComboBox.setCurrentIndex(1)
+    wait(section, slicer_host)
+    assert backgrounds() == {"CT 2"} and in_slices(errors())
+    assert [in_slices(node) for one in cases for node in one[1:]] == [True, False, False, False]
+    section.ui.errorsShownCheckBox.click()
+    assert not in_slices(errors())
+    assert [in_slices(node) for one in cases for node in one[1:]] == [True, False, True, True]
+    # who chooses a case wants to see its errors
+    section.ui.errorCaseComboBox.setCurrentIndex(0)
+    wait(section, slicer_host)
+    assert section.ui.errorsShownCheckBox.checked and backgrounds() == {"CT 1"} and in_slices(errors())
+
+
+def test_errors_of_another_volume_go_where_the_user_turns_to_a_volume(panel, section, slicer_host):  # noqa: F811
+    cases = [case(number) for number in (1, 2)]
+    for _volume, result, _truth in cases:
+        result.SetAttribute(results.KIND_ATTRIBUTE, results.SEGMENTATION)
+        result.CreateDefaultDisplayNodes()
+    section.ui.findPairsButton.click()
+    compare(section, slicer_host)
+    assert in_slices(errors()) and panel._parameterNode.shownVolume is cases[0][0]
+    panel.ui.shownVolumeSelector.setCurrentNode(cases[1][0])
+    assert backgrounds() == {"CT 2"} and in_slices(cases[1][1])
+    assert not in_slices(errors()) and not section.ui.errorsShownCheckBox.checked
+    # shown once more, they bring their own volume back
+    section.ui.errorsShownCheckBox.click()
+    assert backgrounds() == {"CT 1"} and in_slices(errors()) and not in_slices(cases[1][1])
+
+
+def test_errors_of_a_result_that_was_made_anew_are_hidden(panel, section, slicer_host):  # noqa: F811
+    volume, result, _truth = case(1)
+    result.CreateDefaultDisplayNodes()
+    section.ui.findPairsButton.click()
+    compare(section, slicer_host)
+    assert in_slices(errors()) and not in_slices(result)
+    panel.showResultsOf(volume)
+    assert not in_slices(errors()) and in_slices(result)

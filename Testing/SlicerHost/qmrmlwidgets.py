@@ -185,11 +185,17 @@ class _NodeList(qMRMLWidget):
         return len(self._nodes())
 
     def _nodes(self) -> tuple[slicer.vtkMRMLNode, ...]:
-        """The nodes shown, in the order of the scene. C++ alone has them as a list, Python has to count them."""
+        """The nodes shown, in the order of the scene."""
         if self._scene is None:
             return ()
-        all_nodes = (self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes()))
-        return tuple(node for node in all_nodes if self._shows(node))
+        if len(self._types) == 1:
+            found = self._scene.GetNodesByClass(self._types[0])
+            # the collection comes with a reference that nobody else gives back
+            found.UnRegister(None)
+            some_nodes = (found.GetItemAsObject(index) for index in range(found.GetNumberOfItems()))
+        else:
+            some_nodes = (self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes()))
+        return tuple(node for node in some_nodes if self._shows(node))
 
     def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode | None:
         nodes = self._nodes()
@@ -228,7 +234,7 @@ class _NodeList(qMRMLWidget):
             events = slicer.vtkMRMLScene
             self._observations.add(self._scene, events.NodeAddedEvent, self._on_added)
             self._observations.add(self._scene, events.NodeAboutToBeRemovedEvent, self._on_leaving)
-            self._observations.add(self._scene, events.NodeRemovedEvent, lambda node: self._refresh())
+            self._observations.add(self._scene, events.NodeRemovedEvent, self._on_removed)
             self._observations.add(self._scene, events.EndBatchProcessEvent, lambda node: self._refresh())
         self._refresh()
 
@@ -240,6 +246,10 @@ class _NodeList(qMRMLWidget):
     def _on_leaving(self, node: slicer.vtkMRMLNode) -> None:
         if self._shows(node):
             self.nodeAboutToBeRemoved.emit(node)
+
+    def _on_removed(self, node: slicer.vtkMRMLNode) -> None:
+        if self._shows(node):
+            self._refresh()
 
     def _refresh(self) -> None:
         """Fill the list anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from .comparisonrows import writeComparison
 from .comparisontext import describeMask, describeNotes, describeWorst
 from .errorviews import ErrorViews
 from .pairstable import PairsTable
-from .scenecomparer import ComparedPair, Comparison, SceneComparer
+from .scenecomparer import ComparedCase, ComparedPair, Comparison, SceneComparer
 
 PREFIX = "Compare."
 PROGRESS_STEPS = 1000
@@ -45,14 +46,15 @@ class CompareSection(VTKObservationMixin):
     Args:
         uiPath: of the .ui file.
         comparer: does the work.
+        onVolume: called with the volume whose errors are looked at, to bring it into the views.
     """
 
-    def __init__(self, uiPath: str, comparer: SceneComparer) -> None:
+    def __init__(self, uiPath: str, comparer: SceneComparer, onVolume: Callable[[Any], None]) -> None:
         VTKObservationMixin.__init__(self)
         self.widget = slicer.util.loadUI(uiPath)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
-        self.comparer, self.errorViews = comparer, ErrorViews()
+        self.comparer, self.errorViews, self.onVolume = comparer, ErrorViews(), onVolume
         self.pairsTable = PairsTable(self.ui.pairsTable, self.onPairsChanged)
         self.comparison: Comparison | None = None
         self._parameters: CompareParameterNode | None = None
@@ -116,6 +118,7 @@ class CompareSection(VTKObservationMixin):
             showPlot(self.comparison.rows, SCORES[self._shown[0]])
         if self._shown[1] != before[1]:
             self.errorViews.setShown(self._shown[1])
+            self.showVolume()
 
     def shown(self) -> tuple[str, bool]:
         """What the panel says of the scene: the score that is plotted, and whether errors are shown."""
@@ -244,7 +247,7 @@ class CompareSection(VTKObservationMixin):
             widget.enabled = comparison is not None
         self.ui.worstButton.toolTip = why or _("Each slice view shows its worst slice.")
         self.ui.worstStatusLabel.text = ""
-        self.onErrorsChosen()
+        self.showErrors()
 
     def showTable(self) -> None:
         """Show the scores that are in the scene, also those that were saved with it."""
@@ -262,11 +265,45 @@ class CompareSection(VTKObservationMixin):
         return next(iter(ownNodes("vtkMRMLTableNode", SCORES_TABLE)), None)
 
     def onErrorsChosen(self, index: int = 0) -> None:
-        if self._filling or self.comparison is None:
+        if self._filling:
             return
-        case = self.comparison.cases[self.ui.errorCaseComboBox.currentIndex]
+        if self._parameters is not None:
+            # who chooses errors wants to see them
+            self._parameters.errorsShown = True
+        self.showErrors()
+
+    def showErrors(self) -> None:
+        """Bring the errors that are chosen into the scene."""
+        case = self.case()
+        if case is None:
+            return
         self.ui.worstStatusLabel.text = ""
-        self.errorViews.show(case, self.structure(), self._shown[1], self.onErrorsMessage)
+        self.errorViews.setShown(self._shown[1])
+        self.errorViews.show(case, self.structure(), self.onErrorsMessage)
+        self.showVolume()
+
+    def showVolume(self) -> None:
+        """Bring the volume into the views whose errors are seen: over another one they would mislead."""
+        case = self.case()
+        volume = slicer.mrmlScene.GetNodeByID(case.inputId) if case is not None else None
+        if volume is not None and self._parameters is not None and self._shown[1]:
+            self.onVolume(volume)
+
+    def hideErrors(self, volume: Any, anew: bool) -> None:
+        """The views show a volume: errors of another one, or of its result before, are hidden.
+
+        Args:
+            volume: that they show.
+            anew: it has a new result.
+        """
+        case = self.case()
+        if case is not None and self._parameters is not None and (anew or case.inputId != volume.GetID()):
+            self._parameters.errorsShown = False
+
+    def case(self) -> ComparedCase | None:
+        """The case whose errors are looked at, None without a comparison."""
+        index = self.ui.errorCaseComboBox.currentIndex
+        return self.comparison.cases[index] if self.comparison is not None and index >= 0 else None
 
     def structure(self) -> str | None:
         """Name of the structure whose errors are looked at, None for all together."""
@@ -277,7 +314,8 @@ class CompareSection(VTKObservationMixin):
         self.ui.worstStatusLabel.text = text
 
     def onWorst(self) -> None:
-        case = self.comparison.cases[self.ui.errorCaseComboBox.currentIndex]
+        case = self.case()
+        self.showVolume()
         byDice = self._parameters.worstBy == LOWEST_DICE
         self.errorViews.jump(
             case,

@@ -1,6 +1,7 @@
 """The errors of a comparison in the views: the overlay, and the slices that are worst.
 
-Files are read beside the window.
+Files are read beside the window. While errors are seen in the slice views, the two segmentations that were compared are
+not: they would lie over them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..background.steps import Beside, Steps
 from ..scene.ownnodes import ERRORS, ownNodes
 from .comparisonjob import VoxelFile
 from .comparisonnodes import errorMasks, showErrors
-from .scenecomparer import ComparedCase
+from .scenecomparer import ComparedCase, ComparedPair
 from .worstslice import WorstSlice, jumpTo, normalOf, worstSlice
 
 
@@ -23,6 +24,9 @@ class ErrorViews:
     """Shows the errors of one case at a time."""
 
     def __init__(self) -> None:
+        self._shown = False
+        self._case: ComparedCase | None = None
+        self._hidden: list[str] = []
         self._showing: Steps | None = None
         self._jumping: Steps | None = None
 
@@ -32,29 +36,51 @@ class ErrorViews:
         return any(steps is not None and steps.running for steps in (self._showing, self._jumping))
 
     def close(self) -> None:
-        """End what is on its way."""
+        """End what is on its way, and show again what was hidden."""
         for steps in (self._showing, self._jumping):
             if steps is not None:
                 steps.cancel()
+        self._case = None
+        self._uncover()
 
-    def show(self, case: ComparedCase, structure: str | None, shown: bool, onMessage: Callable[[str], None]) -> None:
-        """Bring the errors of a structure into the scene.
+    def show(self, case: ComparedCase, structure: str | None, onMessage: Callable[[str], None]) -> None:
+        """Bring the errors of a structure into the scene, visible where ``setShown`` said so.
 
         Args:
             case: whose errors.
             structure: its name, None for all together.
-            shown: whether they are visible.
             onMessage: called with why that cannot be.
         """
         if self._showing is not None:
             self._showing.cancel()
-        self._showing = Steps(self._show(case, structure, shown, onMessage))
+        self._showing = Steps(self._show(case, structure, onMessage))
 
     def setShown(self, shown: bool) -> None:
-        """Show or hide them."""
+        """Show or hide them; the segmentations that were compared are seen in the slice views while they are not."""
+        self._shown = shown
+        self._setVisible(shown)
+
+    def _setVisible(self, visible: bool) -> None:
         for node in ownNodes("vtkMRMLSegmentationNode", ERRORS):
-            if node.GetDisplayNode() is not None and bool(node.GetDisplayNode().GetVisibility()) != shown:
-                node.GetDisplayNode().SetVisibility(shown)
+            if node.GetDisplayNode() is not None and bool(node.GetDisplayNode().GetVisibility()) != visible:
+                node.GetDisplayNode().SetVisibility(visible)
+        self._uncover()
+        if visible and self._case is not None:
+            self._cover(self._case.pair)
+
+    def _cover(self, pair: ComparedPair) -> None:
+        for identifier in (pair.resultId, pair.referenceId):
+            display = _displayOf(identifier)
+            if display is not None and display.GetVisibility2D():
+                display.SetVisibility2D(False)
+                self._hidden.append(identifier)
+
+    def _uncover(self) -> None:
+        hidden, self._hidden = self._hidden, []
+        for identifier in hidden:
+            display = _displayOf(identifier)
+            if display is not None:
+                display.SetVisibility2D(True)
 
     def jump(
         self,
@@ -77,10 +103,10 @@ class ErrorViews:
             self._jumping.cancel()
         self._jumping = Steps(self._jump(case, structure, byDice, onFound, onMessage))
 
-    def _show(self, case: ComparedCase, structure: str | None, shown: bool, onMessage: Callable[[str], None]):
+    def _show(self, case: ComparedCase, structure: str | None, onMessage: Callable[[str], None]):
         voxels = case.voxels.get(structure)
         if voxels is None:
-            self.setShown(False)
+            self._setVisible(False)
             onMessage(nothingOf(case, structure))
             return
         reading = Beside(lambda: errorMasks(voxels.bits(), voxels.first))
@@ -95,7 +121,8 @@ class ErrorViews:
             return
         name = _("{case} errors").format(case=case.name)
         showErrors(reference, slicer.mrmlScene.GetNodeByID(case.inputId), name, masks, voxels.matrix)
-        self.setShown(shown)
+        self._case = case
+        self._setVisible(self._shown)
 
     def _jump(self, case: ComparedCase, structure: str | None, byDice: bool, onFound, onMessage):
         voxels = case.voxels.get(structure)
@@ -126,6 +153,11 @@ def sliceNodes() -> list[Any]:
 def nothingOf(case: ComparedCase, structure: str | None) -> str:
     """What is said where a structure of a case has no scores."""
     return _("{structure} was not compared in {case}.").format(structure=structure or _("Nothing"), case=case.name)
+
+
+def _displayOf(identifier: str) -> Any | None:
+    node = slicer.mrmlScene.GetNodeByID(identifier)
+    return node.GetDisplayNode() if node is not None else None
 
 
 def _worst(voxels: VoxelFile, normals: dict[str, Any], byDice: bool) -> dict[str, WorstSlice | None]:

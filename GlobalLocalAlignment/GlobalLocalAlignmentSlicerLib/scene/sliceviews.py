@@ -31,6 +31,14 @@ def showVolumeAndMask(volumeNode: Any, opacity: float) -> None:
             composite.SetForegroundVolumeID(None)
 
 
+def showsEverywhere(volumeNode: Any) -> bool:
+    """Whether all slice views have a volume in the background."""
+    import slicer
+
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return all(composite.GetBackgroundVolumeID() == volumeNode.GetID() for composite in composites)
+
+
 def updateMask(volumeNode: Any, opacity: float, replace: bool) -> None:
     """Bring the mask up to date where the volume is looked at.
 

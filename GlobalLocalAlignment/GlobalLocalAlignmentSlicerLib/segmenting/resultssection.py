@@ -61,21 +61,23 @@ class ResultsSection:
         self.ui.show3DButton.setSegmentationNode(segmentation)
         self.ui.show3DButton.enabled = segmentation is not None
 
-    def updateViews(self) -> None:
-        """Bring to the slice views what the user changed in the panel, and no more."""
+    def updateViews(self) -> bool:
+        """Bring to the slice views what the user changed in the panel, and no more; whether that is another volume."""
         before, self._shown = self._shown, self._said()
         volumeId, maskShown, opacity = self._shown
         if volumeId is None or slicer.mrmlScene.IsImporting():
-            return
+            return False
         volume = self._parameterNode.shownVolume
         if volumeId != before[0]:
             if self._segmentationOf(volume) is not None or results.findResult(volume, results.FEATURE_MASK) is not None:
                 self.showVolume()
+                return True
         elif self._shown != before:
             sliceviews.updateMask(volume, opacity if maskShown else 0.0, replace=maskShown and not before[1])
+        return False
 
-    def showNew(self, volume: Any) -> None:
-        """Show a volume that has new results."""
+    def show(self, volume: Any) -> None:
+        """Show a volume with its results, as if the user had chosen it."""
         self._parameterNode.shownVolume = volume
         self.update()
         self.showVolume()

@@ -17,7 +17,8 @@ PROGRESS_STEPS = 1000
 LOG_LINES = 200
 """Lines of the run's log that are taken at once."""
 
-PREVIEW_WIDTH = 380
+PREVIEW_WIDTHS = (240, 520)
+"""Of a picture in pixels: it is as wide as the panel leaves it, so that the panel need not grow for it."""
 
 
 def stageName(stage: str) -> str:
@@ -80,7 +81,7 @@ class RunView:
         self.ui = ui
         self._folder: Path | None = None
         self._log: LineTail | None = None
-        self._picture: tuple[Path, float] | None = None
+        self._picture: tuple[Path, float, int] | None = None
         for key, title in chartTitles().items():
             ui.chartComboBox.addItem(title, key)
 
@@ -126,11 +127,12 @@ class RunView:
         path = previews.get(ui.previewComboBox.itemData(ui.previewComboBox.currentIndex))
         if path is None or not path.is_file():
             return
-        picture = (path, path.stat().st_mtime)
+        width = min(max(ui.previewLabel.width, PREVIEW_WIDTHS[0]), PREVIEW_WIDTHS[1])
+        picture = (path, path.stat().st_mtime, width)
         if picture == self._picture:
             return
         pixels = qt.QPixmap(str(path))
         if not pixels.isNull():
             self._picture = picture
-            ui.previewLabel.setPixmap(pixels.scaledToWidth(PREVIEW_WIDTH, qt.Qt.SmoothTransformation))
+            ui.previewLabel.setPixmap(pixels.scaledToWidth(width, qt.Qt.SmoothTransformation))
             ui.previewLabel.setToolTip(str(path))

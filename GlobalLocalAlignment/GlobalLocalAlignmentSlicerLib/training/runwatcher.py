@@ -136,7 +136,8 @@ class RunWatcher:
             state.device, state.message = str(event.get("device", "")), ""
         elif kind == "stage_started":
             state.iteration, state.of = _number(event.get("iteration"), 0), int(_number(event.get("of"), 0))
-            state.secondsLeft = None
+            # the pace of the stage before says nothing of this one
+            state.rate, state.secondsLeft = 0.0, None
         elif kind == "progress":
             state.iteration, state.of = _number(event.get("iteration"), 0), int(_number(event.get("of"), 0))
             state.rate = _number(event.get("rate"), 0.0)
