@@ -324,3 +324,9 @@ def test_errors_of_a_result_that_was_made_anew_are_hidden(panel, section, slicer
     assert in_slices(errors()) and not in_slices(result)
     panel.showResultsOf(volume)
     assert not in_slices(errors()) and in_slices(result)
+    # those of the next comparison are seen again, unless the user has hidden them
+    compare(section, slicer_host)
+    assert in_slices(errors()) and not in_slices(result)
+    section.ui.errorsShownCheckBox.click()
+    compare(section, slicer_host)
+    assert not in_slices(errors()) and in_slices(result)

@@ -60,6 +60,7 @@ class CompareSection(VTKObservationMixin):
         self._parameters: CompareParameterNode | None = None
         self._guiTag: int | None = None
         self._shown = ("Dice", True)
+        self._hiddenForVolume = False
         self._filling = False
         self.ui.plotComboBox.addItems(list(SCORES))
         self.ui.worstComboBox.addItems([MOST_WRONG, LOWEST_DICE])
@@ -117,6 +118,7 @@ class CompareSection(VTKObservationMixin):
         if self.comparison is not None and self._shown[0] != before[0]:
             showPlot(self.comparison.rows, SCORES[self._shown[0]])
         if self._shown[1] != before[1]:
+            self._hiddenForVolume = self._hiddenForVolume and not self._shown[1]
             self.errorViews.setShown(self._shown[1])
             self.showVolume()
 
@@ -216,6 +218,9 @@ class CompareSection(VTKObservationMixin):
         showScores(comparison.rows)
         showPlot(comparison.rows, SCORES[self._shown[0]])
         self.showResults()
+        if self._hiddenForVolume and self._parameters is not None:
+            # it was not the user who hid those of the comparison before
+            self._parameters.errorsShown = True
 
     def showIdle(self, text: str) -> None:
         """The section as it is while nothing runs."""
@@ -297,7 +302,10 @@ class CompareSection(VTKObservationMixin):
             anew: it has a new result.
         """
         case = self.case()
-        if case is not None and self._parameters is not None and (anew or case.inputId != volume.GetID()):
+        if case is None or self._parameters is None or not self._parameters.errorsShown:
+            return
+        if anew or case.inputId != volume.GetID():
+            self._hiddenForVolume = True
             self._parameters.errorsShown = False
 
     def case(self) -> ComparedCase | None:
