@@ -15,8 +15,9 @@ from GlobalLocalAlignmentLib.networks import (
     SynthesisNetwork,
     local_feature_mask,
 )
-from GlobalLocalAlignmentLib.networks.synthesis import adaptive_instance_normalization
+from GlobalLocalAlignmentLib.networks.synthesis import ReflectConvolution, adaptive_instance_normalization
 from GlobalLocalAlignmentLib.training.batches import frozen
+from torch import nn
 from torch.nn import functional
 
 
@@ -110,11 +111,35 @@ def test_segmenter_is_resnet_50_with_four_atrous_branches():
     assert segmenter.feature_channels == 2048
 
 
-def test_all_four_atrous_branches_add_up():
+@pytest.mark.parametrize("size", [(9, 9), (40, 31)])
+def test_all_four_atrous_branches_add_up(size: tuple[int, int]):
     segmenter, _ = tiny_segmenter()
-    pyramid, features = segmenter.predictor[1], torch.randn(1, segmenter.feature_channels, 9, 9)
-    assert torch.allclose(pyramid(features), sum(branch(features) for branch in pyramid.branches), atol=1e-6)
+    pyramid, features = segmenter.predictor[1], torch.randn(2, segmenter.feature_channels, *size, requires_grad=True)
+    for branch in pyramid.branches:
+        nn.init.normal_(branch.bias)
+    plain = sum(branch(features) for branch in pyramid.branches)
+    assert_same_function(pyramid(features), plain, [features, *pyramid.parameters()])
     assert [branch.dilation[0] for branch in pyramid.branches] == [6, 12, 18, 24]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 6), (5, 1), (1, 1), (3, 4)])
+@pytest.mark.parametrize(("size", "stride"), [(7, 1), (3, 1), (4, 2)])
+def test_a_reflect_convolution_is_a_convolution_of_the_reflected_image(
+    inputs: int, outputs: int, size: int, stride: int
+):
+    convolution = ReflectConvolution(inputs, outputs, size, stride)
+    image, border = torch.randn(2, inputs, 18, 23, requires_grad=True), (size - 1) // 2
+    padded = functional.pad(image, 4 * [border], mode="reflect")
+    plain = functional.conv2d(padded, convolution.weight, convolution.bias, stride)
+    assert_same_function(convolution(image), plain, [image, *convolution.parameters()])
+
+
+def assert_same_function(found: torch.Tensor, wanted: torch.Tensor, inputs: list[torch.Tensor]) -> None:
+    """Equal values, and equal gradients with respect to ``inputs`` for one random gradient of the outputs."""
+    assert torch.allclose(found, wanted, atol=1e-4)
+    gradient = torch.randn_like(wanted)
+    pairs = zip(*(torch.autograd.grad(part, inputs, gradient) for part in (found, wanted)), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-3) for one, other in pairs)
 
 
 @pytest.mark.parametrize(("pooling", "stride"), [(True, 8), (False, 4)])

@@ -62,7 +62,12 @@ class Bottleneck(nn.Module):
 
 
 class AtrousPyramid(nn.Module):
-    """Sum of four dilated 3x3 convolutions to class logits (DeepLab v2)."""
+    """Sum of four dilated 3x3 convolutions to class logits (DeepLab v2).
+
+    A dilated convolution with a handful of outputs leaves a device idle, above all in its gradient. Here one 1x1
+    convolution multiplies the features with the weights of all taps of all branches, and the products are added up
+    where each tap puts them: the same sums, several times as fast.
+    """
 
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()
@@ -71,7 +76,14 @@ class AtrousPyramid(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.stack([branch(features) for branch in self.branches]).sum(dim=0)
+        # a product at q counts for the output at q - tap, so each kernel is turned by half a turn
+        taps = [branch.weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2) for branch in self.branches]
+        products = functional.conv2d(features, torch.cat(taps)[:, :, None, None]).float().flatten(2)
+        bias = torch.stack([branch.bias for branch in self.branches]).sum(dim=0)
+        logits = bias[:, None, None]
+        for rate, branch in zip(ATROUS_RATES, products.chunk(len(ATROUS_RATES), dim=1), strict=True):
+            logits = logits + functional.fold(branch, features.shape[-2:], 3, dilation=rate, padding=rate)
+        return logits
 
 
 class DeepLabSegmenter(nn.Module):

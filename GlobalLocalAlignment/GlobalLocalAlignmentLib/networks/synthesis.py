@@ -46,6 +46,8 @@ class ReflectConvolution(nn.Conv2d):
     """Convolution with reflect padding that keeps the reduced precision of its input.
 
     Automatic mixed precision pads in 32 bits on some devices, which costs more than the convolution it prepares.
+    Where an image comes in or goes out, a single channel, the rows of the kernel take the place of channels: the same
+    sums, several times as fast on a processor, which works on many channels at once.
     """
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
@@ -54,6 +56,14 @@ class ReflectConvolution(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             padded = functional.pad(features, 4 * [(self.kernel_size[0] - 1) // 2], mode="reflect")
+        size, stride, height = self.kernel_size[0], self.stride[0], padded.shape[-2]
+        seen = [slice(row, row + height - size + 1, stride) for row in range(size)]
+        if self.in_channels == 1:
+            windows = torch.cat([padded[:, :, rows] for rows in seen], dim=1)
+            return functional.conv2d(windows, self.weight.transpose(1, 2), self.bias, stride=(1, stride))
+        if self.out_channels == 1:
+            products = functional.conv2d(padded, self.weight.permute(2, 1, 0, 3), stride=(1, stride)).float()
+            return sum(products[:, row : row + 1, rows] for row, rows in enumerate(seen)) + self.bias[:, None, None]
         return super().forward(padded)
 
 
