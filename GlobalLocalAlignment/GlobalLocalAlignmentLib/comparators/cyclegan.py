@@ -176,9 +176,8 @@ class CycleGanStage(TranslatorStage):
         torch.manual_seed(seed)
         network = CycleGanTranslator.of_settings(settings, configuration.plane)
         discriminator = _Discriminators(settings.discriminator_width)
-        optimizers = [
-            torch.optim.Adam(part.parameters(), settings.learning_rate, BETAS) for part in (network, discriminator)
-        ]
+        options = {"lr": settings.learning_rate, "betas": BETAS, "fused": True}
+        optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
         # no weight average, as in the paper
         super().__init__(context, source, target, network, discriminator, *optimizers, average_decay=0.0)
         self.pool = ImagePool(POOL_SIZE, seed)

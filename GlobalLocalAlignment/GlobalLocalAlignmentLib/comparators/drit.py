@@ -54,7 +54,7 @@ class DritStage(TranslatorStage):
         torch.manual_seed(self.seed)
         network = DritTranslator.of_settings(settings)
         discriminators = Discriminators(settings, configuration.plane)
-        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY}
+        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY, "fused": True}
         of_slices = [*discriminators.encoded.parameters(), *discriminators.drawn.parameters()]
         of_contents = {"params": list(discriminators.content.parameters()), "rate_share": CONTENT_RATE_SHARE}
         super().__init__(

@@ -150,7 +150,7 @@ class MunitStage(TranslatorStage):
         torch.manual_seed(self.seed)
         network = MunitTranslator.of_settings(settings)
         discriminator = MultiScaleDiscriminators(settings.discriminator_width, configuration.plane.size, SLOPE)
-        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY}
+        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY, "fused": True}
         optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
         # no weight average, as in the paper
         options = {"average_decay": 0.0, "methods": ("content", "style", "decode")}

@@ -198,7 +198,7 @@ class SifaStage(JointStage):
 
     def _player(self, network: nn.Module, rate: float, context: RunContext) -> Player:
         network.apply(initialize)
-        optimizer = torch.optim.Adam(network.parameters(), rate, BETAS)
+        optimizer = torch.optim.Adam(network.parameters(), rate, BETAS, fused=True)
         return Player(*context.setup(network, optimizer), self.fabric)
 
     def trained(self, segmenter: DeepLabSegmenter) -> nn.Module:

@@ -261,7 +261,7 @@ class StarGanV2Stage(TranslatorStage):
         size = configuration.plane.size
         network = StarGanV2Translator.of_settings(settings, configuration.plane)
         discriminator = Discriminator(settings.discriminator_width, encoder_halvings(size), 2)
-        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY}
+        options = {"lr": RATE, "betas": BETAS, "weight_decay": WEIGHT_DECAY, "fused": True}
         own = [*network.generator.parameters(), *network.style_encoder.parameters()]
         slow = {"params": list(network.mapping.parameters()), "rate_share": MAPPING_RATE_SHARE}
         super().__init__(

@@ -105,9 +105,8 @@ class SegmentationStage(Stage):
     ) -> tuple[nn.Module | None, torch.optim.Optimizer | None]:
         if network is None:
             return None, None
-        optimizer = torch.optim.Adam(
-            network.parameters(), self.settings.discriminator_learning_rate, self.settings.discriminator_betas
-        )
+        rate, betas = self.settings.discriminator_learning_rate, self.settings.discriminator_betas
+        optimizer = torch.optim.Adam(network.parameters(), rate, betas, fused=True)
         return context.setup(network, optimizer)
 
     @property
@@ -329,7 +328,7 @@ def shown_slices(store: SliceStore, count: int = 4) -> np.ndarray:
 
 def segmenter_optimizer(segmenter: nn.Module, settings: Segmentation) -> torch.optim.Optimizer:
     """Optimiser of a segmenter, as configured."""
-    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": True}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(segmenter.parameters(), **options)
     return torch.optim.SGD(segmenter.parameters(), momentum=settings.momentum, **options)

@@ -29,7 +29,7 @@ class SynthesisStage(TranslatorStage):
         network = SynthesisNetwork.of_settings(settings)
         discriminator = ImageDiscriminator(settings.discriminator_width)
         options = {"lr": settings.learning_rate, "betas": settings.betas, "weight_decay": settings.weight_decay}
-        optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
+        optimizers = [torch.optim.Adam(part.parameters(), **options, fused=True) for part in (network, discriminator)]
         methods = ("encode", "decode")
         super().__init__(context, source, target, network, discriminator, *optimizers, methods=methods)
         self.pool = ImagePool(settings.image_pool, seed)
