@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -16,6 +17,11 @@ MASK_COLORS = "magma"
 
 OVERLAY_OPACITY = 0.55
 LABEL_COLUMNS = ("prediction", "truth")
+GAP = 0.02
+"""Between two pictures, as a share of the width of one."""
+
+NAME = {"fontsize": 9, "ha": "center", "va": "bottom"}
+NUMBER = {"fontsize": 8, "ha": "right", "va": "center", "rotation": 90}
 Color = tuple[int, int, int]
 
 
@@ -29,32 +35,69 @@ def save_preview(path: Path, columns: dict[str, np.ndarray], colors: Sequence[Co
         colors: red, green and blue (0 to 255) of class 1, 2, ...
         width: inches of one picture.
     """
-    first = next(iter(columns.values()))
-    count, rows, cols = first.shape
+    drawn: dict[str, list[np.ndarray]] = {}
+    for name, slices in columns.items():
+        if name.startswith(LABEL_COLUMNS):
+            drawn[name] = [overlay(*pair, colors) for pair in zip(columns["image"], slices, strict=True)]
+        else:
+            drawn[name] = [colored(slice_) if name.startswith("mask") else gray(slice_) for slice_ in slices]
+    count, rows, cols = next(iter(columns.values())).shape
     height = width * rows / cols
     figure = Figure(figsize=(width * len(columns), height * count + 0.3), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(count, len(columns), squeeze=False)
-    top = 1 - 0.3 / (height * count + 0.3)
-    figure.subplots_adjust(0, 0, 1, top, 0.02, 0.02)
-    for column, (name, slices) in enumerate(columns.items()):
-        axes[0, column].set_title(name, color="white", fontsize=9, pad=4)
-        for row in range(count):
-            axis = axes[row, column]
-            axis.axis("off")
-            if name.startswith(LABEL_COLUMNS):
-                axis.imshow(overlay(columns["image"][row], slices[row], colors), interpolation="nearest")
-            elif name.startswith("mask"):
-                axis.imshow(slices[row], cmap=MASK_COLORS, vmin=0, vmax=1)
-            else:
-                axis.imshow(slices[row], cmap="gray", vmin=-1, vmax=1)
+    draw_grid(figure, (0, 0, 1, 1 - 0.3 / (height * count + 0.3)), drawn, "white")
     save_figure(figure, path)
+
+
+def draw_grid(
+    figure: Figure,
+    box: tuple[float, float, float, float],
+    columns: Mapping[str, Sequence[np.ndarray]],
+    text_color: str,
+    numbered: bool = False,
+) -> None:
+    """Draw pictures of one size as a grid, a column under each name.
+
+    All of them are one image in one pair of axes: a pair for each takes ten times as long, and a training waits for it.
+
+    Args:
+        figure: to draw into; its colour is seen between the pictures.
+        box: left, bottom, width and height of the pictures, as shares of the figure; names stand above it.
+        columns: (rows, columns, 3) in [0, 1] by name.
+        text_color: of the names.
+        numbered: whether the number of each row stands at its left.
+    """
+    rows, cols = next(iter(columns.values()))[0].shape[:2]
+    gap = max(1, round(GAP * cols))
+    count = len(next(iter(columns.values())))
+    everything = np.zeros((count * (rows + gap) - gap, len(columns) * (cols + gap) - gap, 4), np.float32)
+    axes = figure.add_axes(box)
+    axes.axis("off")
+    for column, (name, pictures) in enumerate(columns.items()):
+        left = column * (cols + gap)
+        axes.annotate(name, (left + cols / 2, -0.5), (0, 4), textcoords="offset points", color=text_color, **NAME)
+        for row, picture in enumerate(pictures):
+            top = row * (rows + gap)
+            everything[top : top + rows, left : left + cols] = np.dstack([picture, np.ones((rows, cols))])
+            if numbered and column == 0:
+                place = (-0.5, top + rows / 2)
+                axes.annotate(str(row + 1), place, (-3, 0), textcoords="offset points", color=text_color, **NUMBER)
+    axes.imshow(everything, interpolation="nearest", aspect="auto")
+
+
+def gray(image: np.ndarray) -> np.ndarray:
+    """Image (rows, columns) in [-1, 1] -> (rows, columns, 3) in [0, 1]."""
+    return np.repeat(((np.asarray(image, np.float32) + 1) / 2).clip(0, 1)[..., None], 3, axis=2)
+
+
+def colored(mask: np.ndarray) -> np.ndarray:
+    """Mask (rows, columns) in [0, 1] -> (rows, columns, 3) in [0, 1]."""
+    return colormaps[MASK_COLORS](np.asarray(mask, np.float32).clip(0, 1))[..., :3]
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     """Image (rows, columns) in [-1, 1] with coloured classes over it -> (rows, columns, 3) in [0, 1]."""
-    gray = ((np.asarray(image, np.float32) + 1) / 2).clip(0, 1)
-    picture = np.repeat(gray[..., None], 3, axis=2)
+    picture = gray(image)
     for index, color in enumerate(colors, start=1):
         where = labels == index
         picture[where] = (1 - OVERLAY_OPACITY) * picture[where] + OVERLAY_OPACITY * np.array(color) / 255

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from ..comparison.methods import method_title
 from ..evaluation import ClassScore, summarize
-from ..pictures import MASK_COLORS, Color, overlay
+from ..pictures import MASK_COLORS, Color, colored, draw_grid, gray, overlay
 
 STAGE_PANELS: dict[str, list[tuple[str, list[str]]]] = {
     "synthesis": [
@@ -106,7 +106,7 @@ def score_figure(scores: dict[str, list[ClassScore]]) -> bytes:
 def translation_figure(arrays: dict[str, np.ndarray]) -> bytes:
     """Rows of source, translated, target (and reconstructed, cycled) slices, as Fig. 7."""
     columns = [name for name in ("source", "translated", "target", "reconstructed", "cycled") if name in arrays]
-    return _grid({name: [_gray(picture) for picture in arrays[name]] for name in columns})
+    return _grid({name: [gray(picture) for picture in arrays[name]] for name in columns})
 
 
 @rc_context(PLAIN_TEXT)
@@ -117,11 +117,11 @@ def translators_figure(translated: dict[str, dict[str, np.ndarray]]) -> bytes:
         translated: arrays of ``translation_panel`` by the title of the translator, of the same slices.
     """
     first = next(iter(translated.values()))
-    columns = {"source": [_gray(slice_) for slice_ in first["source"]]}
+    columns = {"source": [gray(slice_) for slice_ in first["source"]]}
     for title, arrays in translated.items():
         if arrays["translated"].shape == first["source"].shape:
-            columns[title] = [_gray(slice_) for slice_ in arrays["translated"]]
-    columns["target"] = [_gray(slice_) for slice_ in first["target"]]
+            columns[title] = [gray(slice_) for slice_ in arrays["translated"]]
+    columns["target"] = [gray(slice_) for slice_ in first["target"]]
     return _grid(columns)
 
 
@@ -135,8 +135,8 @@ def error_figure(arrays: dict[str, np.ndarray], labels: Sequence[dict], reversed
     images = arrays["image"]
     wrong = arrays["prediction"] != arrays["truth"]
     columns = {
-        "image": [_gray(image) for image in images],
-        "local feature mask": [_colored(mask) for mask in arrays["mask"]],
+        "image": [gray(image) for image in images],
+        "local feature mask": [colored(mask) for mask in arrays["mask"]],
         "wrong": [overlay(image, error.astype(np.uint8), [WRONG]) for image, error in zip(images, wrong, strict=True)],
         "prediction": [overlay(*pair, colors) for pair in zip(images, arrays["prediction"], strict=True)],
         "truth": [overlay(*pair, colors) for pair in zip(images, arrays["truth"], strict=True)],
@@ -174,9 +174,9 @@ def segmentation_figure(segmentations: dict[str, dict[str, np.ndarray]], labels:
     """Rows of image, mask, predictions of each method and truth, as Figs. 4 to 6; slices that all methods show."""
     shown = segmentations.get("ours") or next(iter(segmentations.values()))
     colors: list[Color] = [tuple(label["color"]) for label in labels]
-    columns: dict[str, list[np.ndarray]] = {"image": [_gray(picture) for picture in shown["image"]]}
+    columns: dict[str, list[np.ndarray]] = {"image": [gray(picture) for picture in shown["image"]]}
     if "mask" in shown:
-        columns["local feature mask"] = [_colored(picture) for picture in shown["mask"]]
+        columns["local feature mask"] = [colored(picture) for picture in shown["mask"]]
     for method, arrays in segmentations.items():
         if arrays["prediction"].shape == shown["prediction"].shape:
             pairs = zip(arrays["image"], arrays["prediction"], strict=True)
@@ -192,6 +192,7 @@ def _grid(
     labels: Sequence[dict] = (),
     mask_ends: Sequence[str] = (),
 ) -> bytes:
+    """Pictures as they are numbered, never with the name of a case: it may be that of a patient."""
     count = len(next(iter(columns.values())))
     rows, cols = next(iter(columns.values()))[0].shape[:2]
     width = 1.75
@@ -199,19 +200,8 @@ def _grid(
     extra = 0.55 if labels or mask_ends else 0.05
     figure = _figure(width * len(columns) + 0.25, height * count + 0.3 + extra)
     full = figure.get_size_inches()
-    axes = figure.subplots(count, len(columns), squeeze=False)
-    figure.subplots_adjust(0.25 / full[0], extra / full[1], 1, 1 - 0.3 / full[1], 0.03, 0.03)
-    for column, (name, pictures) in enumerate(columns.items()):
-        axes[0, column].set_title(name, fontsize=9, pad=4)
-        for row, picture in enumerate(pictures):
-            axis = axes[row, column]
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.spines[:].set_visible(False)
-            if column == 0:
-                # no name of a case: it may be that of a patient, and pages are passed on
-                axis.set_ylabel(str(row + 1), fontsize=8, labelpad=3)
+    left, bottom = 0.25 / full[0], extra / full[1]
+    draw_grid(figure, (left, bottom, 1 - left, 1 - 0.3 / full[1] - bottom), columns, "black", numbered=True)
     if labels:
         patches = [Patch(color=np.array(label["color"]) / 255, label=label["name"]) for label in labels]
         figure.legend(handles=patches, loc="lower right", ncols=min(4, len(patches)), fontsize=8, frameon=False)
@@ -221,16 +211,6 @@ def _grid(
         bar.set_yticks([])
         bar.set_xticks([0, 1], [f"0 {mask_ends[0]}", f"1 {mask_ends[1]}"], fontsize=7)
     return _png(figure)
-
-
-def _gray(picture: np.ndarray) -> np.ndarray:
-    return np.repeat(((np.asarray(picture, np.float32) + 1) / 2).clip(0, 1)[..., None], 3, axis=2)
-
-
-def _colored(mask: np.ndarray) -> np.ndarray:
-    from matplotlib import colormaps
-
-    return colormaps[MASK_COLORS](np.asarray(mask, np.float32).clip(0, 1))[..., :3]
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
