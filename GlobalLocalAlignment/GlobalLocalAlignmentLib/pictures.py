@@ -30,8 +30,9 @@ def save_preview(path: Path, columns: dict[str, np.ndarray], colors: Sequence[Co
 
     Args:
         path: PNG file, written beside and renamed.
-        columns: (n, rows, columns) by name. ``mask`` holds values in [0, 1]; names that start with ``prediction`` or
-            ``truth`` hold class indices and are drawn over ``image``; all others hold values in [-1, 1].
+        columns: (n, rows, columns) by name; a column may be shorter than others. ``mask`` holds values in [0, 1]; names
+            that start with ``prediction`` or ``truth`` hold class indices and are drawn over ``image``; all others hold
+            values in [-1, 1].
         colors: red, green and blue (0 to 255) of class 1, 2, ...
         width: inches of one picture.
     """
@@ -41,7 +42,8 @@ def save_preview(path: Path, columns: dict[str, np.ndarray], colors: Sequence[Co
             drawn[name] = [overlay(*pair, colors) for pair in zip(columns["image"], slices, strict=True)]
         else:
             drawn[name] = [colored(slice_) if name.startswith("mask") else gray(slice_) for slice_ in slices]
-    count, rows, cols = next(iter(columns.values())).shape
+    rows, cols = next(iter(columns.values())).shape[1:]
+    count = max(len(slices) for slices in columns.values())
     height = width * rows / cols
     figure = Figure(figsize=(width * len(columns), height * count + 0.3), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
@@ -69,7 +71,7 @@ def draw_grid(
     """
     rows, cols = next(iter(columns.values()))[0].shape[:2]
     gap = max(1, round(GAP * cols))
-    count = len(next(iter(columns.values())))
+    count = max(len(pictures) for pictures in columns.values())
     everything = np.zeros((count * (rows + gap) - gap, len(columns) * (cols + gap) - gap, 4), np.float32)
     axes = figure.add_axes(box)
     axes.axis("off")

@@ -193,7 +193,7 @@ def _grid(
     mask_ends: Sequence[str] = (),
 ) -> bytes:
     """Pictures as they are numbered, never with the name of a case: it may be that of a patient."""
-    count = len(next(iter(columns.values())))
+    count = max(len(pictures) for pictures in columns.values())
     rows, cols = next(iter(columns.values()))[0].shape[:2]
     width = 1.75
     height = width * rows / cols
