@@ -15,6 +15,7 @@ TINY = {
     "segmentation": {
         "width": 4,
         "blocks": [1, 1, 1, 2],
+        "feature_discriminator_width": 64,
         "discriminator_width": 4,
         "iterations": 8,
         "batch_size": 2,
