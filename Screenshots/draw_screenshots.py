@@ -115,10 +115,7 @@ def _training(pictures: Pictures, run: Path) -> None:
         if pictures.wants("watching"):
             ui.startButton.click()
             host.wait_until(lambda: panel.logic.run.state.previews and panel.logic.run.state.secondsLeft, PATIENCE)
-            # the slices take the width that the panel has in the picture, and then the room for it
-            for _ in range(2):
-                panel.runView.show(panel.logic.run, True)
-                pictures.panel("watching", panel, ui.startButton, ui.watchButton)
+            pictures.panel("watching", panel, ui.startButton, ui.watchButton)
             ui.startButton.click()
             host.wait_until(lambda: not panel.logic.busy, PATIENCE)
         if pictures.wants(*TRAINED):
