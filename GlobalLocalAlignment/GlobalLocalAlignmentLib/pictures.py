@@ -60,7 +60,7 @@ def draw_grid(
 ) -> None:
     """Draw pictures of one size as a grid, a column under each name.
 
-    All of them are one image in one pair of axes: a pair for each takes ten times as long, and a training waits for it.
+    All of them are one image in one pair of axes: a pair for each takes several times as long, and a training waits.
 
     Args:
         figure: to draw into; its colour is seen between the pictures.
@@ -80,10 +80,11 @@ def draw_grid(
         axes.annotate(name, (left + cols / 2, -0.5), (0, 4), textcoords="offset points", color=text_color, **NAME)
         for row, picture in enumerate(pictures):
             top = row * (rows + gap)
-            everything[top : top + rows, left : left + cols] = np.dstack([picture, np.ones((rows, cols))])
-            if numbered and column == 0:
-                place = (-0.5, top + rows / 2)
-                axes.annotate(str(row + 1), place, (-3, 0), textcoords="offset points", color=text_color, **NUMBER)
+            part = everything[top : top + rows, left : left + cols]
+            part[..., :3], part[..., 3] = picture, 1
+    for row in range(count) if numbered else ():
+        place = (-0.5, row * (rows + gap) + rows / 2)
+        axes.annotate(str(row + 1), place, (-3, 0), textcoords="offset points", color=text_color, **NUMBER)
     axes.imshow(everything, interpolation="nearest", aspect="auto")
 
 
