@@ -1,6 +1,7 @@
 """Iterations a second, and memory, of both stages of a preset on this machine's device.
 
     python Testing/Benchmarks/pace.py [--preset cardiac ...] [--device auto] [--seconds 3] [--profile]
+        [--set synthesis.width=24 ...]
 
 A stage makes its steps on random slices one after the other and is waited for at the end alone, as in a training
 between two reports. The time that the program itself takes for a step is told apart from the whole of it: where both
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from environment import describe
-from GlobalLocalAlignmentLib.config import Configuration, configuration, load_preset, merge
+from GlobalLocalAlignmentLib.config import Configuration, assignments, configuration, load_preset, merge
 from GlobalLocalAlignmentLib.devices import device_description, make_fabric, resolve_device, resolve_precision
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
 from GlobalLocalAlignmentLib.training.engine import RunContext, Stage
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--preset", nargs="+", default=["abdomen-cpu", "cardiac", "abdomen"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=3, help="of measured steps of each stage, about")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as in gla train")
     parser.add_argument("--profile", action="store_true", help="also what the device spends its time on")
     options = parser.parse_args()
     device = resolve_device(options.device)
@@ -48,7 +50,7 @@ def main() -> None:
     print("| preset | stage | iterations a second | ms a step | of these the program's own | GiB on the device |")
     print("|---|---|---|---|---|---|")
     for preset in options.preset:
-        settings = configuration(merge(load_preset(preset), ALIGNED))
+        settings = configuration(merge(merge(load_preset(preset), ALIGNED), assignments(options.set)))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             stores = [_store(folder / role, settings, role == "source") for role in ("source", "target")]
