@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from environment import describe
-from GlobalLocalAlignmentLib.config import Configuration, assignments, configuration, load_preset, merge
+from GlobalLocalAlignmentLib.commands.options import gather
+from GlobalLocalAlignmentLib.config import Configuration
 from GlobalLocalAlignmentLib.devices import device_description, make_fabric, resolve_device, resolve_precision
+from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
 from GlobalLocalAlignmentLib.training.engine import RunContext, Stage
 from GlobalLocalAlignmentLib.training.events import EventLog
@@ -30,7 +32,8 @@ from GlobalLocalAlignmentLib.training.runaway import OptimizerWatch
 from GlobalLocalAlignmentLib.translators import translator_stage
 
 STAGES = {"one": translator_stage, "two": segmentation_stage}
-ALIGNED = {"segmentation": {"warm_up": 0, "ramp": 0}}
+ALIGNED = ["segmentation.warm_up=0", "segmentation.ramp=0"]
+"""Over everything else: a step of stage two with D1, D2 and mask, whatever a schedule has before it."""
 BEFORE, LEAST = 4, 3
 """Steps that make ready what the others use, and the least that are measured."""
 
@@ -43,14 +46,17 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as in gla train")
     parser.add_argument("--profile", action="store_true", help="also what the device spends its time on")
     options = parser.parse_args()
+    try:
+        wanted = {preset: gather(preset, None, {}, options.set + ALIGNED) for preset in options.preset}
+    except InputError as error:
+        parser.error(str(error))
     device = resolve_device(options.device)
     fabric = make_fabric(device, resolve_precision("auto", device))
     fabric.launch()
     print(f"{describe()}; {device_description(device)}")
     print("| preset | stage | iterations a second | ms a step | of these the program's own | GiB on the device |")
     print("|---|---|---|---|---|---|")
-    for preset in options.preset:
-        settings = configuration(merge(merge(load_preset(preset), ALIGNED), assignments(options.set)))
+    for preset, settings in wanted.items():
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             stores = [_store(folder / role, settings, role == "source") for role in ("source", "target")]
