@@ -51,18 +51,19 @@ def main() -> None:
     except InputError as error:
         parser.error(str(error))
     device = resolve_device(options.device)
-    fabric = make_fabric(device, resolve_precision("auto", device))
-    fabric.launch()
     print(f"{describe()}; {device_description(device)}")
-    print("| preset | stage | iterations a second | ms a step | of these the program's own | GiB on the device |")
-    print("|---|---|---|---|---|---|")
+    print("| preset | stage | precision | iterations a second | ms a step | the program's own | GiB on the device |")
+    print("|---|---|---|---|---|---|---|")
     for preset, settings in wanted.items():
+        precision = resolve_precision(settings.training.precision, device)
+        fabric = make_fabric(device, precision)
+        fabric.launch()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             stores = [_store(folder / role, settings, role == "source") for role in ("source", "target")]
             for which, make in STAGES.items():
                 stage = make(RunContext(folder, settings, fabric, EventLog(None)), *stores)
-                print(f"| {preset} | {which} | {_measured(stage, device, options.seconds)} |", flush=True)
+                print(f"| {preset} | {which} | {precision} | {_measured(stage, device, options.seconds)} |", flush=True)
                 if options.profile:
                     print(_profile(stage, device))
                 del stage
