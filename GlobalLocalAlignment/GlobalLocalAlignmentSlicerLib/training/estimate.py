@@ -35,7 +35,8 @@ class Estimate(CoreQuestion):
             self._answer = describeEstimate(event)
 
     def _tell(self, problem: str) -> None:
-        self.onEstimated(problem or self._answer)
+        # a short one may have answered before it heard that it was to stop
+        self.onEstimated("" if self.stopAsked else problem or self._answer)
 
 
 def describeEstimate(event: dict[str, Any]) -> str:
