@@ -97,7 +97,9 @@ class Predictor:
     ) -> None:
         self.bundle, self.device, self.batch_size = bundle.to(device), device, batch_size
         self.reduced, self.largest_component = precision == "bf16", largest_component
-        self.values = torch.tensor([0] + [label.value for label in bundle.card.labels], dtype=torch.uint8)
+        self.values = torch.tensor(
+            [0] + [label.value for label in bundle.card.labels], dtype=torch.uint8, device=device
+        )
 
     @torch.inference_mode()
     def predict(
@@ -130,10 +132,10 @@ class Predictor:
                 translated = styled.translate(images, card.target, card.source) if styled else None
             probabilities = output.logits.float().softmax(dim=1)
             seconds += self._since(started)
-            restored = grid.restore(probabilities, 0.0)
-            # beyond the field of view every class has probability 0; the first one, background, wins the tie
-            labels[part] = self.values[most_probable(restored).cpu()].numpy()
+            labels[part] = grid.restore_labels(probabilities, self.values).cpu().numpy()
             if shares is not None:
+                restored = grid.restore(probabilities, 0.0)
+                # beyond the field of view every class has probability 0
                 restored[:, 0] += 1 - restored.sum(dim=1)
                 shares[:, part] = restored.movedim(1, 0).cpu().numpy()
             if mask is not None:
@@ -191,19 +193,6 @@ class Predictor:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter() - started
-
-
-def most_probable(shares: Tensor) -> Tensor:
-    """Index of the largest of the classes (N, C, H, W), the first one where several are: (N, H, W), int32.
-
-    What ``argmax`` gives, which takes ten times as long on a processor where the classes are not the last axis.
-    """
-    best, index = shares[:, 0].clone(), torch.zeros_like(shares[:, 0], dtype=torch.int32)
-    for position in range(1, shares.shape[1]):
-        larger = shares[:, position] > best
-        index.masked_fill_(larger, position)
-        torch.maximum(best, shares[:, position], out=best)
-    return index
 
 
 class _StyledVolume:

@@ -19,6 +19,7 @@ from nibabel.orientations import (
 )
 from torch import Tensor
 
+from .labelsbetweensamples import Taps, labels_between_samples, most_probable
 from .volumes import Volume
 
 Orientation = Literal["axial", "coronal", "sagittal", "acquisition"]
@@ -67,6 +68,7 @@ class SliceGrid:
         self.slice_count, self.native_size = canonical[0], canonical[1:]
         self._inverse = _inverse(orientation)
         self._matrices: dict[tuple[str, torch.device], _Pair] = {}
+        self._taps: dict[tuple[int, torch.device], Taps | None] = {}
         self._axes = [
             _Axis(count, wanted, spacing / step, center)
             for count, wanted, step, center in zip(self.native_size, size, steps, centers, strict=True)
@@ -134,6 +136,26 @@ class SliceGrid:
             outside: value beyond the field of view of the grid.
         """
         return self._pair("restore", stack.device).apply(stack, outside)
+
+    def restore_labels(self, shares: Tensor, values: Tensor) -> Tensor:
+        """Label of the most probable class of each voxel, as ``restore`` and ``most_probable`` give it, but faster.
+
+        Args:
+            shares: (n, C, rows, columns) probabilities of the classes, of any floating-point type.
+            values: (C,) uint8 label values, all different.
+
+        Returns:
+            (n, native rows, native columns) uint8; beyond the field of view that of the first class.
+        """
+        rows, columns = (self._taps_of(place, shares.device) for place in range(2))
+        if rows is None or columns is None:
+            return values[most_probable(self.restore(shares, 0.0)).long()]
+        return labels_between_samples(shares, values, rows, columns)
+
+    def _taps_of(self, place: int, device: torch.device) -> Taps | None:
+        if (place, device) not in self._taps:
+            self._taps[place, device] = Taps.of(self._axes[place].restore(), device)
+        return self._taps[place, device]
 
     def _pick(self, tensor: Tensor, outside: float) -> Tensor:
         (rows, rows_inside), (columns, columns_inside) = (axis.nearest() for axis in self._axes)
@@ -250,9 +272,8 @@ def _body_box(planes: np.ndarray) -> list[tuple[float, float]]:
         return whole
     # the root brings dim parts of an MR image, far from its coil, nearer to the rest of the body than to the air
     image = sitk.GetImageFromArray(np.sqrt(np.clip(sample, low, high) - low))
-    mask = sitk.OtsuThreshold(image, 0, 1)
-    # on a mask of zeros and ones the opening of grey values is that of the mask, and faster
-    opened = sitk.GrayscaleMorphologicalOpening(mask, (1, 1, 0), sitk.sitkBox, False)
+    mask = sitk.GetArrayFromImage(sitk.OtsuThreshold(image, 0, 1))
+    opened = sitk.GetImageFromArray(_opened(mask))
     parts = sitk.RelabelComponent(sitk.ConnectedComponent(opened))
     body = sitk.GetArrayViewFromImage(parts) == 1
     if body.mean() < 0.02:
@@ -266,3 +287,14 @@ def _body_box(planes: np.ndarray) -> list[tuple[float, float]]:
             return whole
         box.append((float(inside[0] * steps[axis]), float(min(inside[-1] * steps[axis], planes.shape[axis] - 1))))
     return box
+
+
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Opening of a mask of zeros and ones by 3 x 3 in each plane; the border of a plane wears nothing away."""
+    for combine in (np.bitwise_and, np.bitwise_or):
+        for axis in (1, 2):
+            before, after = np.moveaxis(mask, axis, 0), np.moveaxis(mask.copy(), axis, 0)
+            combine(after[1:], before[:-1], out=after[1:])
+            combine(after[:-1], before[1:], out=after[:-1])
+            mask = np.moveaxis(after, 0, axis)
+    return mask

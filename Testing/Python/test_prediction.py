@@ -14,7 +14,7 @@ from GlobalLocalAlignmentLib.batches.batch import choose_cases, predict_files, s
 from GlobalLocalAlignmentLib.bundle import load_bundle, read_card
 from GlobalLocalAlignmentLib.errors import InputError
 from GlobalLocalAlignmentLib.phantom import render_phantom
-from GlobalLocalAlignmentLib.prediction import Outputs, Predictor, keep_largest_components, most_probable
+from GlobalLocalAlignmentLib.prediction import Outputs, Predictor, keep_largest_components
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.volumes import Volume, read_volume, write_volume
 
@@ -86,11 +86,6 @@ def test_a_style_transferred_volume_has_the_values_of_its_new_domain(predictor: 
     assert to_ct.min() < 0
     assert to_mr.min() >= 0
     assert to_mr.max() <= 1000
-
-
-def test_the_most_probable_class_is_that_of_argmax_and_the_first_of_equals():
-    shares = torch.randint(0, 4, (3, 5, 7, 6)).float() / 4
-    assert torch.equal(most_probable(shares).long(), torch.from_numpy(shares.numpy().argmax(axis=1)))
 
 
 def test_only_the_largest_part_of_each_structure_is_kept():
