@@ -48,7 +48,7 @@ def main() -> None:
             # the first pass warms up
             kind = "label map and mask" if wanted.feature_mask else "label map"
             whole, networks = np.median(ratios[1:], axis=0)
-            print(f"{kind}: {whole:.1f} s, networks alone {networks:.1f} s, ratio {whole / networks:.2f}")
+            print(f"{kind}: {whole:.2f} s, networks alone {networks:.2f} s, ratio {whole / networks:.2f}")
         _check(images[case], result_path(folder, images[case], "segmentation"))
 
 
