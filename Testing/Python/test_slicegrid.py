@@ -7,11 +7,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from GlobalLocalAlignmentLib.slicegrid import SliceGrid
+from GlobalLocalAlignmentLib.slicegrid import SliceGrid, _opened
 from GlobalLocalAlignmentLib.volumes import Volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
+from scipy import ndimage
 
 PLANES = ("axial", "coronal", "sagittal")
 CODES = ("RAS", "LPS", "LAS", "PIR", "ASL", "SRP", "ILA")
@@ -266,3 +267,13 @@ def test_without_a_body_the_centre_is_that_of_the_volume(filling: str):
     names = np.arange(1600).reshape(40, 40, 1).repeat(4, axis=2)
     first, second = (grid.extract(grid.from_volume(names), "nearest", -1) for grid in grids)
     assert torch.equal(first, second)
+
+
+def test_the_opening_of_the_body_is_that_of_another_library():
+    random = np.random.default_rng(2)
+    for share in (0.5, 0.8, 0.95):
+        mask = (random.random((4, 17, 12)) < share).astype(np.uint8)
+        window = np.ones((1, 3, 3), bool)
+        expected = ndimage.binary_dilation(ndimage.binary_erosion(mask, window, border_value=1), window)
+        assert 0 < expected.mean() < 1
+        assert np.array_equal(_opened(mask), expected)
