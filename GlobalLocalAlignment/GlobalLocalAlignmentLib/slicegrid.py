@@ -291,10 +291,11 @@ def _body_box(planes: np.ndarray) -> list[tuple[float, float]]:
 
 def _opened(mask: np.ndarray) -> np.ndarray:
     """Opening of a mask of zeros and ones by 3 x 3 in each plane; the border of a plane wears nothing away."""
+    opened = mask.copy()
     for combine in (np.bitwise_and, np.bitwise_or):
         for axis in (1, 2):
-            before, after = np.moveaxis(mask, axis, 0), np.moveaxis(mask.copy(), axis, 0)
-            combine(after[1:], before[:-1], out=after[1:])
-            combine(after[:-1], before[1:], out=after[:-1])
-            mask = np.moveaxis(after, 0, axis)
-    return mask
+            lines = np.moveaxis(opened, axis, 0)
+            combine(lines[1:], lines[:-1], out=lines[1:])
+            # each line holds the one before it by now, so the next one brings both neighbours
+            combine(lines[:-1], lines[1:], out=lines[:-1])
+    return opened
