@@ -312,6 +312,46 @@ def test_rows_of_other_settings_are_not_mixed(
         run_ablation(again, plan)
 
 
+def leave_models_alone(home: Path) -> None:
+    """All that is left of the runs of a seed are their models, as where they were trained elsewhere."""
+    for path in (home / "runs").glob("*/*"):
+        if path.name != "model.safetensors":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_models_alone_stand_for_their_runs(again: Path, data: Path, tiny_settings: dict):
+    for home in again.glob("*/seed_0"):
+        leave_models_alone(home)
+    events: list[dict] = []
+    run_ablation(again, plan_of(data, tiny_settings), [events.append])
+    assert not [entry for entry in events if entry["event"] == "run_started"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"synthesis": {"learning_rate": 0.5}}, "synthesis.learning_rate"),
+        ({"source": {"intensity": {"rule": "window", "low": -100, "high": 100}}}, "source.intensity"),
+    ],
+)
+def test_models_alone_that_were_trained_with_other_settings_are_refused(
+    again: Path, data: Path, tiny_settings: dict, changes: dict, message: str
+):
+    leave_models_alone(again / "mr_to_ct" / "seed_0")
+    plan = plan_of(data, merge(tiny_settings, changes), methods=("style_transfer",), both_directions=False)
+    with pytest.raises(InputError, match=message):
+        run_ablation(again, plan)
+
+
+def test_a_model_of_the_other_direction_is_refused(again: Path, data: Path, tiny_settings: dict):
+    home = again / "mr_to_ct" / "seed_0"
+    leave_models_alone(home)
+    other = again / "ct_to_mr" / "seed_0" / "runs" / "ours" / "model.safetensors"
+    shutil.copyfile(other, home / "runs" / "ours" / "model.safetensors")
+    with pytest.raises(InputError, match="was begun with source.intensity"):
+        run_ablation(again, plan_of(data, tiny_settings, methods=("ours",), both_directions=False))
+
+
 def test_how_often_a_training_reports_is_no_other_setting(again: Path, data: Path, tiny_settings: dict):
     changes = {"training": {"report_every": 3, "checkpoint_every": 5, "preview_every": 4}}
     events: list[dict] = []

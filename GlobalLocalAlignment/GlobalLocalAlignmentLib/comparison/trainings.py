@@ -134,14 +134,17 @@ def _as_supervised(plain: Path, supervised: Path) -> Path:
 def _configuration_of(model: Path, wanted: Configuration) -> Configuration:
     """What a model that was taken over says of its training; what it does not say is as it is wanted."""
     card = read_card(model)
-    domain = {"modality": card.target.modality, "intensity": card.target.intensity}
+    domains = {
+        role: getattr(wanted, role).model_copy(update={"modality": domain.modality, "intensity": domain.intensity})
+        for role, domain in (("source", card.source), ("target", card.target))
+    }
     return wanted.model_copy(
         update={
             "labels": card.labels,
             "plane": card.plane,
+            "synthesis": card.synthesis,
             "segmentation": card.segmentation,
-            "source": wanted.source.model_copy(update=domain),
-            "target": wanted.target.model_copy(update=domain),
+            **domains,
             "training": wanted.training.model_copy(update={"seed": card.provenance.get("seed", wanted.training.seed)}),
         }
     )
