@@ -170,6 +170,10 @@ class SynthesisWeights(Section):
     adversarial: float = 1.0
     """A translated slice looks like one of its new domain. Raise it where it does not."""
 
+    identity: Annotated[float, Field(ge=0)] = 0.5
+    """A slice given to the generator of its own domain stays as it is: of CycleGAN, CyCADA and SynSeg-Net alone, as a
+    share of the weight of their cycle. 0 leaves it out, and then nothing keeps slices from being moved."""
+
 
 class Synthesis(Section):
     """Stage one, the translation between the two domains."""

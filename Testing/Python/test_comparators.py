@@ -14,7 +14,12 @@ import torch
 from GlobalLocalAlignmentLib.bundle import load_bundle
 from GlobalLocalAlignmentLib.comparators import cyclegan, munit
 from GlobalLocalAlignmentLib.comparators.cycada import CycadaStage
-from GlobalLocalAlignmentLib.comparators.cyclegan import CycleGanTranslator, Generator, PatchDiscriminator
+from GlobalLocalAlignmentLib.comparators.cyclegan import (
+    CycleGanStage,
+    CycleGanTranslator,
+    Generator,
+    PatchDiscriminator,
+)
 from GlobalLocalAlignmentLib.comparators.drit import DritStage, mode_seeking_loss
 from GlobalLocalAlignmentLib.comparators.dritnetworks import (
     ContentDiscriminator,
@@ -206,6 +211,27 @@ def stage_on_noise(name: str, tiny_settings: dict, folder: Path, precision: str 
     settings = configuration(merge(tiny_settings, {"synthesis": {"translator": name, "iterations": 8}}))
     context = RunContext(folder, settings, make_fabric(torch.device("cpu"), precision), EventLog(None))
     return translator_stage(context, store, store)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_identity_loss_of_cyclegan_keeps_slices_of_the_wanted_domain_as_they_are(
+    share: float, tiny_settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # nothing else that a slice is asked for is by chance that it stays
+    monkeypatch.setattr(CycleGanStage, "_judge", lambda *_: torch.zeros((), requires_grad=True))
+    settings = merge(tiny_settings, {"synthesis": {"weights": {"identity": share}}})
+    stage = stage_on_noise("cyclegan", settings, tmp_path)
+    images = stage.draw(0)[0]
+    domain = torch.arange(2).repeat_interleave(len(images) // 2)
+
+    def change() -> float:
+        with torch.no_grad():
+            return float((stage.network(images, domain, domain) - images).abs().mean())
+
+    before = change()
+    values = [stage.train_on(images, 0) for _ in range(20)]
+    assert ("image_reconstruction" in values[0]) is (share > 0)
+    assert (change() < 0.8 * before) is (share > 0)
 
 
 def test_the_source_segmenter_of_cycada_learns_in_the_first_half_and_is_fixed_in_the_second(

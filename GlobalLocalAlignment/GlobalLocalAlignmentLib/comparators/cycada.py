@@ -4,8 +4,9 @@ Hoffman et al., "CyCADA: Cycle-Consistent Adversarial Domain Adaptation", ICML 2
 source model f_S and the image-level part of its equation 5: the losses of CycleGAN plus the semantic consistency of
 equation 4, weighing 1, for which f_S, fixed by then, must see the same in a translated slice as in the slice. Its
 feature-level part is our stage two with D1 alone and without the mask, as the row ``cycada`` of the tables has it.
-CycleGAN is that of ``cyclegan``, f_S our segmenter with its optimiser, batches and augmentation. f_S learns during the
-first half of the iterations, beside the generators, and its consistency counts during the second one.
+CycleGAN is that of ``cyclegan``, with its identity loss, f_S our segmenter with its optimiser, batches and
+augmentation. f_S learns during the first half of the iterations, beside the generators, and its consistency counts
+during the second one.
 """
 
 from __future__ import annotations

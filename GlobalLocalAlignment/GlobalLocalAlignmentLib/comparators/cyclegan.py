@@ -3,7 +3,9 @@
 Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017, section 4 and
 appendix 7. Layers, losses, initialisation, pool and the decay of the learning rate are those of the paper; widths,
 iterations, batch size and augmentation those of the configuration, as for ours. Its rate is that of the configuration
-too, whose default is also that of the paper. The identity loss is off, as it is there but for paintings.
+too, whose default is also that of the paper. The identity loss of its section 5.2 is on with the half of the cycle's
+weight, which is what the authors' program (github junyanz/pytorch-CycleGAN-and-pix2pix) does unless told otherwise; in
+the paper it is on for paintings alone. Nothing else keeps both generators from moving a slice, one there and one back.
 """
 
 from __future__ import annotations
@@ -180,7 +182,7 @@ class CycleGanStage(TranslatorStage):
         optimizers = [torch.optim.Adam(part.parameters(), **options) for part in (network, discriminator)]
         # no weight average, as in the paper
         super().__init__(context, source, target, network, discriminator, *optimizers, average_decay=0.0)
-        self.pool = ImagePool(POOL_SIZE, seed)
+        self.pool, self.identity_share = ImagePool(POOL_SIZE, seed), settings.weights.identity
 
     def step(self, iteration: int) -> dict[str, Tensor | float]:
         return self.train_on(self.draw(iteration)[0], iteration)
@@ -195,7 +197,7 @@ class CycleGanStage(TranslatorStage):
             iteration: counted from 0.
             task: further loss of the generators by what they make of the slices, in the same order.
         """
-        rate = self.learning_rate(iteration)
+        rate, values = self.learning_rate(iteration), {}
         self.set_rates(rate)
         domain = torch.arange(2, device=images.device).repeat_interleave(len(images) // 2)
         other = 1 - domain
@@ -207,6 +209,10 @@ class CycleGanStage(TranslatorStage):
             # the losses of both directions are added, here as means over both
             adversarial = 2 * self._judge(translated, other, 1)
             loss = adversarial + 2 * CYCLE_WEIGHT * cycle
+            if self.identity_share:
+                kept = functional.l1_loss(self.network(images, domain, domain).float(), images)
+                loss = loss + 2 * CYCLE_WEIGHT * self.identity_share * kept
+                values["image_reconstruction"] = kept
             if task is not None:
                 loss = loss + task(translated)
             self.network_optimizer.zero_grad()
@@ -220,7 +226,8 @@ class CycleGanStage(TranslatorStage):
         self.fabric.backward(discriminator)
         self.discriminator_optimizer.step()
         self.average.update(self.network.module, iteration)
-        return {"cycle": cycle, "adversarial": adversarial, "discriminator": discriminator, "learning_rate": rate}
+        values |= {"cycle": cycle, "adversarial": adversarial, "discriminator": discriminator}
+        return values | {"learning_rate": rate}
 
     def _judge(self, images: Tensor, domain: Tensor, label: float) -> Tensor:
         return adversarial_loss(self.discriminator(images, domain), label, "least_squares")

@@ -2,9 +2,9 @@
 
 Huo et al., "SynSeg-Net: Synthetic Segmentation Without Target Modality Ground Truth", IEEE TMI 2019. The loss is that
 of CycleGAN, cycles weighing 10, plus the weighted cross-entropy of the segmented translations, weighing 1, which moves
-the generator too. CycleGAN is that of ``cyclegan``. The segmenter, a residual network there, is that of all methods
-here, and so are its optimiser and the schedule. The authors' class weights of 1 and 10 were chosen by hand for their
-organs; here they are one less the share of the class in the batch.
+the generator too. CycleGAN is that of ``cyclegan``, with its identity loss. The segmenter, a residual network there,
+is that of all methods here, and so are its optimiser and the schedule. The authors' class weights of 1 and 10 were
+chosen by hand for their organs; here they are one less the share of the class in the batch.
 """
 
 from __future__ import annotations
