@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from GlobalLocalAlignmentLib.bundle import read_card
 from GlobalLocalAlignmentLib.cli import run
+from GlobalLocalAlignmentLib.commands.options import own_settings
 from GlobalLocalAlignmentLib.comparison import atonce
 from GlobalLocalAlignmentLib.comparison.ablation import run_ablation
 from GlobalLocalAlignmentLib.comparison.masks import score_mask
@@ -133,6 +135,63 @@ def test_a_second_call_trains_what_is_new_alone(
         "supervised",
     ]
     assert sum(entry["event"] == "run_started" for entry in events) == 1
+
+
+def test_a_row_with_settings_of_its_own_is_told_apart(
+    finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict, tmp_path: Path
+):
+    output = tmp_path / "copy"
+    shutil.copytree(finished[0], output)
+    events: list[dict] = []
+    own = {"style_transfer_d1": {"synthesis": {"iterations": 3}, "segmentation": {"weight_decay": 0.125}}}
+    plan = plan_of(data, tiny_settings, methods=(*METHODS, "style_transfer_d1"), both_directions=False, own=own)
+    results = run_ablation(output, plan, [events.append])
+    # the others are left as they are, and their stage one is no longer that of this row
+    started = [(entry["stage"], entry["of"]) for entry in events if entry["event"] == "stage_started"]
+    assert [of for stage, of in started if stage == "synthesis"] == [3]
+    card = read_card(output / "mr_to_ct" / "seed_0" / "runs" / "style_transfer_d1" / "model.safetensors")
+    assert (card.synthesis.iterations, card.segmentation.weight_decay) == (3, 0.125)
+    iterations = plan.configuration.synthesis.iterations
+    own_notes = [note for note in results.notes if "settings of its own" in note]
+    assert own_notes == [
+        "style transfer + D1 was trained with settings of its own: "
+        f"synthesis.iterations 3 (others {iterations}), segmentation.weight_decay 0.125 (others 0.01)."
+    ]
+    # what another call does not say is not forgotten, and the row is not mixed with others
+    assert own_notes[0] in run_ablation(output, plan_of(data, tiny_settings)).notes
+    with pytest.raises(InputError, match=r"was begun with synthesis.iterations 3, not"):
+        run_ablation(output, replace(plan, own={}))
+
+
+def test_an_upper_bound_with_settings_of_its_own_is_trained(
+    finished: tuple[Path, list[dict]], data: Path, tiny_settings: dict, tmp_path: Path
+):
+    output = tmp_path / "copy"
+    shutil.copytree(finished[0], output)
+    supervised = output / "mr_to_ct" / "seed_0" / "runs" / "supervised"
+    shutil.rmtree(supervised)
+    own = {"supervised": {"segmentation": {"weight_decay": 0.125}}}
+    run_ablation(output, plan_of(data, tiny_settings, methods=("supervised",), both_directions=False, own=own))
+    assert read_card(supervised / "model.safetensors").segmentation.weight_decay == 0.125
+
+
+@pytest.mark.parametrize(
+    "texts, problem",
+    [
+        (["ours.segmentation.width=8"], "is not of the form METHOD:section.key=value"),
+        (["sifa:segmentation.width=8"], "are for no row of this call"),
+        (["ours:training.seed=3"], "hold training"),
+        (["ours:segmentation=3"], "hold segmentation"),
+        (["style_transfer:segmentation.output_discriminator=true"], "it is what makes the row"),
+        (["ours:segmentation.wide=8"], "segmentation.wide"),
+    ],
+)
+def test_settings_of_one_row_that_cannot_be_are_refused(
+    texts: list[str], problem: str, data: Path, tiny_settings: dict, tmp_path: Path
+):
+    with pytest.raises(InputError, match=problem):
+        run_ablation(tmp_path / "new", plan_of(data, tiny_settings, own=own_settings(texts)))
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_tables_hold_the_rows_of_earlier_calls_too(

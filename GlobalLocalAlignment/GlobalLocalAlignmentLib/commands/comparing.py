@@ -21,6 +21,7 @@ from .options import (
     TargetImagesOption,
     device_options,
     gather,
+    own_settings,
     varied,
     volume_options,
 )
@@ -47,6 +48,12 @@ def ablate(
         int, typer.Option(min=1, help="Rows that are trained at once; small networks leave most of a GPU idle.")
     ] = 1,
     set_: SetOption = None,
+    set_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-for", help="METHOD:section.key=value, for that row alone: a schedule it needs; tables say so."
+        ),
+    ] = None,
     device: DeviceSetting = None,
     precision: PrecisionSetting = None,
 ) -> None:
@@ -65,9 +72,8 @@ def ablate(
 
     volumes = {"source": (source_images, source_labels), "target": (target_images, target_labels)}
     settings = gather(preset, config, volume_options(volumes) | device_options(device, precision), set_ or [])
-    plan = AblationPlan(
-        settings, tuple(source_test), tuple(target_test), tuple(method or METHODS), tuple(seed), not one_direction
-    )
+    methods, own = tuple(method or METHODS), own_settings(set_for or [])
+    plan = AblationPlan(settings, tuple(source_test), tuple(target_test), methods, tuple(seed), not one_direction, own)
 
     def write(results: Results) -> None:
         write_tables(results, output)

@@ -48,6 +48,21 @@ def varied(texts: list[str]) -> dict[str, list[str]]:
     return values
 
 
+def own_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Settings by method of ``METHOD:section.key=value`` texts."""
+    changes: dict[str, list[str]] = {}
+    for text in texts:
+        method, separator, change = text.partition(":")
+        if not separator or "=" in method:
+            raise InputError(
+                f"--set-for {text}",
+                "is not of the form METHOD:section.key=value",
+                "write for example stargan_v2_d1_d2:synthesis.iterations=6000",
+            )
+        changes.setdefault(method.strip(), []).append(change)
+    return {method: assignments(listed) for method, listed in changes.items()}
+
+
 def volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | None]]) -> dict[str, Any]:
     """Settings for the images and labelmaps of each role, where they are given."""
     return {

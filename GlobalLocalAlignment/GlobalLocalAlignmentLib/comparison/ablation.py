@@ -149,4 +149,18 @@ def _notes(output: Path, plan: AblationPlan, directions: Sequence[Direction]) ->
         "on them alone.",
         "After ± stands the standard deviation between trainings, where there are several; that between volumes has a "
         "column of its own.",
+        *_own_settings(output, directions, seeds),
     ]
+
+
+def _own_settings(output: Path, directions: Sequence[Direction], seeds: Sequence[int]) -> list[str]:
+    """A sentence for each method whose models were trained with other settings than those of all rows."""
+    notes = []
+    for name in METHODS:
+        apart: dict[str, None] = {}
+        for trainings in (direction.trainings(output, seed) for direction in directions for seed in seeds):
+            differences = trainings.settings_apart(name).items()
+            apart |= dict.fromkeys(f"{key} {theirs} (others {ours})" for key, (theirs, ours) in differences)
+        if apart:
+            notes.append(f"{METHODS[name].title} was trained with settings of its own: {', '.join(apart)}.")
+    return notes

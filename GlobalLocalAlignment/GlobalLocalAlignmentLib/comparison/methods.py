@@ -68,6 +68,6 @@ def method_title(name: str) -> str:
     return METHODS[name].title if name in METHODS else name.replace("_", " ")
 
 
-def changed(settings: Configuration, method: Method) -> Configuration:
-    """Settings of ours as those of a method."""
-    return configuration(merge(settings.model_dump(), dict(method.changes)))
+def changed(settings: Configuration, method: Method, own: Mapping[str, Any] | None = None) -> Configuration:
+    """Settings of ours as those of a method, with what was set for it alone."""
+    return configuration(merge(merge(settings.model_dump(), dict(method.changes)), dict(own or {})))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..checking import CaseReport
 from ..cohort import Case, check_cohort, select_cases
@@ -13,7 +14,7 @@ from ..devices import resolve_device
 from ..errors import ErrorCollector, InputError
 from ..training.events import EventLog
 from ..training.runcohorts import labels_of_cohort
-from .methods import METHODS
+from .methods import METHODS, changed
 from .trainings import Trainings
 
 ROLES = ("source", "target")
@@ -30,6 +31,8 @@ class AblationPlan:
         methods: names of ``METHODS``.
         seeds: of the trainings.
         both_directions: whether the target is also taken as the source.
+        own: settings of single methods over those of all, by their names: of stage one (``synthesis``) and two
+            (``segmentation``), where a method needs another schedule than ours.
     """
 
     configuration: Configuration
@@ -38,6 +41,7 @@ class AblationPlan:
     methods: tuple[str, ...]
     seeds: tuple[int, ...] = (0,)
     both_directions: bool = True
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # what is named twice is done once
@@ -61,6 +65,7 @@ class Direction:
         target_labelmaps: of the target.
         test: labelled test cases of the target.
         cases: the same, one by one.
+        own: settings of single methods, as in the plan.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Direction:
     target_labelmaps: list[Path]
     test: Domain
     cases: list[Case]
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def case_names(self) -> dict[str, list[str]]:
@@ -84,7 +90,8 @@ class Direction:
         """The runs of a seed."""
         training = self.configuration.training.model_copy(update={"seed": seed})
         settings = self.configuration.model_copy(update={"training": training})
-        return Trainings(output / self.name / f"seed_{seed}", settings, self.target_labelmaps, opposite)
+        folder = output / self.name / f"seed_{seed}"
+        return Trainings(folder, settings, self.target_labelmaps, opposite, own=self.own)
 
 
 def check_plan(plan: AblationPlan) -> None:
@@ -92,6 +99,7 @@ def check_plan(plan: AblationPlan) -> None:
     for name in plan.methods:
         if name not in METHODS:
             raise InputError(f"method {name}", "is not known", f"choose from {', '.join(METHODS)}")
+    _check_own_settings(plan)
     tests = {"target": plan.target_test} | ({"source": plan.source_test} if plan.both_directions else {})
     for role, names in tests.items():
         if not names:
@@ -108,6 +116,24 @@ def check_plan(plan: AblationPlan) -> None:
             "compare --one-direction alone, or leave it at final",
         )
     resolve_device(plan.configuration.training.device)
+
+
+def _check_own_settings(plan: AblationPlan) -> None:
+    """Raise InputError for settings of single methods that do not leave the rows comparable, or cannot be."""
+    for name, own in plan.own.items():
+        subject = f"settings for {name}"
+        if name not in plan.methods:
+            raise InputError(subject, "are for no row of this call", f"choose from {', '.join(plan.methods)}")
+        for section, values in own.items():
+            if section not in ("synthesis", "segmentation") or not isinstance(values, Mapping):
+                raise InputError(
+                    subject,
+                    f"hold {section}",
+                    "set synthesis.KEY or segmentation.KEY alone, data are those of all rows",
+                )
+            for key in values.keys() & METHODS[name].changes.get(section, {}).keys():
+                raise InputError(subject, f"hold {section}.{key}", "leave it out, it is what makes the row")
+        changed(plan.configuration, METHODS[name], own)
 
 
 def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
@@ -142,7 +168,7 @@ def prepare(plan: AblationPlan, events: EventLog) -> list[Direction]:
         settings = settings.model_copy(update={"labels": labels})
     tests = {"source": plan.source_test, "target": plan.target_test}
     pairs = [ROLES, ROLES[::-1]] if plan.both_directions else [ROLES]
-    return [_direction(settings, domains, tests, *pair) for pair in pairs]
+    return [replace(_direction(settings, domains, tests, *pair), own=plan.own) for pair in pairs]
 
 
 def _with_tests(domain: Domain, plan: AblationPlan, role: str) -> Domain:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -38,6 +39,7 @@ class Trainings:
             network serves both ways, and the segmenter that one direction trains on its labelled source without any
             adaptation is the supervised one of the other.
         others: further trainings of the same cases that may lend a synthesis network.
+        own: settings of single methods over those of all, by their names, section by section.
     """
 
     output: Path
@@ -45,6 +47,7 @@ class Trainings:
     target_labelmaps: list[Path]
     opposite: Trainings | None = None
     others: tuple[Trainings, ...] = ()
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, method: str) -> Path:
         """Run folder of a method."""
@@ -76,14 +79,14 @@ class Trainings:
         if self.model(name).is_file():
             _refuse_other_settings(run, _configuration_of(self.model(name), settings), settings)
             return self.model(name)
-        if method.on_target_labels and self.opposite is not None:
+        if method.on_target_labels and self.opposite is not None and not self._apart(name):
             plain = self.opposite.train(NO_ADAPTATION, listeners, stop_asked)
             return _as_supervised(plain, self.model(name)) if rank_zero_only.rank == 0 else self.model(name)
         return train(run, settings, listeners, stop_asked)
 
     def settings(self, method: Method) -> Configuration:
         """Configuration of the run of a method."""
-        settings = changed(self.configuration, method)
+        settings = changed(self.configuration, method, self.own.get(method.name))
         if settings.synthesis.translator != self.configuration.synthesis.translator:
             # a network that is lent to ours is no other translator
             settings = settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": None})})
@@ -94,6 +97,29 @@ class Trainings:
         if lender is None:
             return settings
         return settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": lender})})
+
+    def settings_apart(self, name: str) -> dict[str, tuple[Any, Any]]:
+        """What the model of a method was trained with, and what all others are: where these are not the same.
+
+        Returns:
+            by ``section.key``; nothing where there is no model.
+        """
+        if not self.model(name).is_file():
+            return {}
+        common, card = changed(self.configuration, METHODS[name]), read_card(self.model(name))
+        translates = common.segmentation.style_transfer or common.segmentation.method != "ours"
+        found = {}
+        for section in ("synthesis", "segmentation") if translates else ("segmentation",):
+            theirs, ours = (getattr(settings, section).model_dump() for settings in (card, common))
+            for key in sorted(ours.keys() - NOT_OF_RESULTS):
+                # a run notes what it found where nothing was asked for
+                if theirs[key] != ours[key] and ours[key] not in (None, "automatic"):
+                    found[f"{section}.{key}"] = (theirs[key], ours[key])
+        return found
+
+    def _apart(self, supervised: str) -> bool:
+        """Whether the upper bound has other settings than the segmenter that would be it."""
+        return dict(self.own.get(supervised, {})) != dict(self.own.get(NO_ADAPTATION, {}))
 
     def _lender(self, settings: Configuration) -> Path | None:
         """A finished model whose synthesis network a run with these settings would train once more."""
