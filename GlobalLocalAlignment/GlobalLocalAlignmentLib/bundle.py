@@ -180,10 +180,36 @@ def load_bundle(path: Path) -> Bundle:
     """
     with _open(path) as stream:
         card = _card(path, stream.metadata())
+        if "segmenter" not in card.networks:
+            raise InputError(
+                path,
+                "holds the networks of stage one alone, which segment nothing",
+                "use the model of a whole training",
+            )
         wanted = _networks(card)
         for name, network in wanted.items():
             _fill(path, network, name, stream)
     return Bundle(card, wanted["segmenter"], wanted.get("feature_discriminator"), wanted.get("synthesis"))
+
+
+def load_synthesis(path: Path) -> tuple[ModelCard, nn.Module | None]:
+    """Card and synthesis network, of a whole model or of what a training has when stage one is done.
+
+    Raises:
+        InputError: as ``load_bundle``.
+    """
+    with _open(path) as stream:
+        card = _card(path, stream.metadata())
+        if "synthesis" not in card.networks:
+            return card, None
+        network = _synthesis(card)
+        _fill(path, network, "synthesis", stream)
+    return card, network
+
+
+def _synthesis(card: ModelCard) -> nn.Module:
+    with torch.device("meta"):
+        return translator_network(card.synthesis, card.plane)
 
 
 def _networks(card: ModelCard) -> dict[str, nn.Module]:
@@ -196,8 +222,8 @@ def _networks(card: ModelCard) -> dict[str, nn.Module]:
             networks["feature_discriminator"] = FeatureDiscriminator(
                 segmenter.feature_channels, settings.feature_discriminator_width
             )
-        if "synthesis" in card.networks:
-            networks["synthesis"] = translator_network(card.synthesis, card.plane)
+    if "synthesis" in card.networks:
+        networks["synthesis"] = _synthesis(card)
     return networks
 
 

@@ -14,7 +14,7 @@ import pytest
 from GlobalLocalAlignmentLib.comparison import atonce
 from GlobalLocalAlignmentLib.comparison.ablation import run_ablation
 from GlobalLocalAlignmentLib.comparison.plan import AblationPlan, prepare
-from GlobalLocalAlignmentLib.comparison.rows import Row, predecessors, rows_of
+from GlobalLocalAlignmentLib.comparison.rows import Needs, Row, predecessors, rows_of
 from GlobalLocalAlignmentLib.config import configuration, merge
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.phantom import write_cohort
@@ -47,25 +47,25 @@ def name(row: Row) -> str:
 
 def test_a_row_waits_for_those_that_it_takes_something_over_from(rows: list[Row], tmp_path: Path):
     needed = {
-        name(row): {name(rows[other]) for other in others}
-        for row, others in zip(rows, predecessors(rows, tmp_path), strict=True)
+        name(row): tuple({name(rows[other]) for other in others} for others in (needs.translating, needs.finished))
+        for row, needs in zip(rows, predecessors(rows, tmp_path), strict=True)
     }
     # stage one is trained in the row that is finished soonest, for both directions
     assert needed == {
-        "mr_to_ct style_transfer": set(),
-        "mr_to_ct ours": {"mr_to_ct style_transfer"},
-        "ct_to_mr style_transfer": {"mr_to_ct style_transfer"},
-        "ct_to_mr ours": {"mr_to_ct style_transfer"},
-        "mr_to_ct no_adaptation": set(),
-        "ct_to_mr no_adaptation": set(),
-        "mr_to_ct supervised": {"ct_to_mr no_adaptation"},
-        "ct_to_mr supervised": {"mr_to_ct no_adaptation"},
+        "mr_to_ct style_transfer": (set(), set()),
+        "mr_to_ct ours": ({"mr_to_ct style_transfer"}, set()),
+        "ct_to_mr style_transfer": ({"mr_to_ct style_transfer"}, set()),
+        "ct_to_mr ours": ({"mr_to_ct style_transfer"}, set()),
+        "mr_to_ct no_adaptation": (set(), set()),
+        "ct_to_mr no_adaptation": (set(), set()),
+        "mr_to_ct supervised": (set(), {"ct_to_mr no_adaptation"}),
+        "ct_to_mr supervised": (set(), {"mr_to_ct no_adaptation"}),
     }
 
 
 def test_translators_that_serve_one_direction_wait_for_nobody(plan: AblationPlan, tmp_path: Path):
     rows = rows_of(replace(plan, methods=("cycada",)), prepare(plan, EventLog(None)))
-    assert predecessors(rows, tmp_path) == [set(), set()]
+    assert predecessors(rows, tmp_path) == [Needs(), Needs()]
 
 
 @pytest.fixture
@@ -120,10 +120,31 @@ def test_as_many_rows_as_wanted_are_under_way_and_each_after_its_predecessors(
     said = pool(work)
     assert sorted(said["done"]) == sorted(said["begun"]) == sorted(map(name, rows))
     assert sorted(said["told"]) == sorted((row.title, "stage_started") for row in rows)
-    for row, others in zip(rows, predecessors(rows, tmp_path), strict=True):
+    for row, needs in zip(rows, predecessors(rows, tmp_path), strict=True):
+        others = needs.translating | needs.finished
         assert all(said["done"].index(name(rows[other])) < said["done"].index(name(row)) for other in others)
     under_way = [int(path.read_text()) for path in tmp_path.glob("*.beside")]
     assert len(under_way) == len(rows) and max(under_way) == 3
+
+
+def test_a_row_waits_for_stage_one_of_another_and_not_for_the_rest_of_it(pool: Callable, tmp_path: Path):
+    def work(row: Row, output: Path, listeners: list, stop_asked: Callable[[], bool]) -> None:
+        (output / name(row)).touch()
+        if name(row) != "mr_to_ct style_transfer":
+            return
+        # long enough for the others to be begun, if they did not wait
+        time.sleep(0.5)
+        assert not (output / "ct_to_mr style_transfer").exists()
+        listeners[0]({"event": "stage_started", "stage": "translation"})
+        # it is not done before all of those are that wait for its stage one
+        waiting = ("mr_to_ct ours", "ct_to_mr ours", "ct_to_mr style_transfer")
+        for _ in range(1000):
+            if all((output / other).exists() for other in waiting):
+                return
+            time.sleep(0.01)
+        raise AssertionError("nobody took over what stage one made")
+
+    assert len(pool(work, 2)["done"]) == 8
 
 
 def until_asked(stop_asked: Callable[[], bool]) -> None:

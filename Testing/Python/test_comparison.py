@@ -119,6 +119,13 @@ def test_a_translator_that_learns_from_labels_is_not_lent_to_the_other_direction
         assert trainings.settings(ALL_METHODS[name]).synthesis.model == lent
 
 
+def test_a_run_that_is_not_done_lends_what_its_stage_one_made(settings: Configuration, tiny_run: Path, tmp_path: Path):
+    lent = tmp_path / "runs" / "style_transfer" / "synthesis.safetensors"
+    lent.parent.mkdir(parents=True)
+    lent.write_bytes((tiny_run / "synthesis.safetensors").read_bytes())
+    assert Trainings(tmp_path, settings, []).settings(ALL_METHODS["ours"]).synthesis.model == lent
+
+
 def test_a_synthesis_network_of_other_settings_is_not_lent(
     settings: Configuration, tiny_settings: dict, tiny_run: Path, tmp_path: Path
 ):

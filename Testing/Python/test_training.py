@@ -25,6 +25,8 @@ from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.run import train
 from GlobalLocalAlignmentLib.training.segmentation import SegmentationNetworks, SegmentationStage
 from GlobalLocalAlignmentLib.training.validation import slice_validation
+from GlobalLocalAlignmentSlicerLib.models.modelcard import ModelCardError, readModelCard
+from safetensors.torch import load_file
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
@@ -224,6 +226,27 @@ def test_a_trained_synthesis_model_serves_the_other_direction(
     first, second = weights(tiny_run / "model.safetensors"), weights(model)
     assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("synthesis"))
     assert not any(entry["stage"] == "synthesis" for entry in events(tmp_path / "run"))
+
+
+def test_what_stage_one_made_serves_others_before_stage_two_is_done(
+    tiny_run: Path, tiny_settings: dict, cohorts: Path, tmp_path: Path
+):
+    def stop(entry: dict) -> None:
+        stopping.append(entry["event"] == "stage_started" and entry["stage"] == "segmentation")
+
+    stopping: list[bool] = []
+    with pytest.raises(StopRequested):
+        train(tmp_path / "first", configuration(tiny_settings), [stop], lambda: any(stopping))
+    lent = tmp_path / "first" / "synthesis.safetensors"
+    whole, alone = weights(tiny_run / "model.safetensors"), load_file(lent)
+    assert not (tmp_path / "first" / "model.safetensors").exists()
+    assert alone.keys() == {name for name in load_file(tiny_run / "model.safetensors") if name.startswith("synthesis.")}
+    second = train(tmp_path / "second", configuration(merge(tiny_settings, {"synthesis": {"model": lent}})))
+    assert all(torch.equal(value, whole[name]) for name, value in weights(second).items())
+    with pytest.raises(InputError, match="stage one alone.*use the model of a whole training"):
+        load_bundle(lent)
+    with pytest.raises(ModelCardError, match="stage one alone"):
+        readModelCard(lent)
 
 
 def test_d1_learns_zero_for_source_and_one_for_target(tiny_settings: dict, tmp_path: Path):

@@ -44,7 +44,7 @@ def run_at_once(
     on_start: Callable[[Row], None],
     on_done: Callable[[Row], None],
 ) -> None:
-    """Train and score rows, some at once; a row waits for those that it takes something over from.
+    """Train and score rows, some at once; a row waits for those that it takes something over from, and no longer.
 
     Where a row fails no further one is begun, the others are stopped cleanly, and then the failure is raised.
 
@@ -89,6 +89,7 @@ class _Pool:
         self.needed = predecessors(rows, output)
         self.waiting = list(range(len(rows)))
         self.finished: set[int] = set()
+        self.translating: set[int] = set()
         self.workers: list[_Worker] = []
         self.stopping = self.stopped = False
         self.failure: Exception | None = None
@@ -118,7 +119,8 @@ class _Pool:
         for index in list(self.waiting):
             if len(self.workers) == self.at_once:
                 return
-            if self.needed[index] <= self.finished:
+            needs = self.needed[index]
+            if needs.finished <= self.finished and needs.translating <= self.finished | self.translating:
                 self.waiting.remove(index)
                 self._begin(index)
 
@@ -143,6 +145,9 @@ class _Pool:
         except (EOFError, OSError):
             kind, content = REFUSED, [(row.title, "its process was killed", AGAIN)]
         if kind == EVENT:
+            if (content.get("event"), content.get("stage")) == ("stage_started", "translation"):
+                # what stage one made is written by now
+                self.translating.add(worker.row)
             for listener in self.listeners:
                 listener(content | {"training": row.title})
             return

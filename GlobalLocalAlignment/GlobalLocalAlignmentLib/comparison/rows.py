@@ -82,8 +82,21 @@ def rows_of(plan: AblationPlan, directions: Sequence[Direction]) -> list[Row]:
     ]
 
 
-def predecessors(rows: Sequence[Row], output: Path) -> list[set[int]]:
-    """For each row the indices of those that it takes something over from, and that must be finished before it.
+@dataclass(frozen=True)
+class Needs:
+    """Rows, by their indices, that a row takes something over from.
+
+    Attributes:
+        translating: those that must be through with stage one before it.
+        finished: those that must be through with all.
+    """
+
+    translating: frozenset[int] = frozenset()
+    finished: frozenset[int] = frozenset()
+
+
+def predecessors(rows: Sequence[Row], output: Path) -> list[Needs]:
+    """For each row those that it takes something over from.
 
     Of rows that share a synthesis network the one with fewest discriminators comes first: it is finished soonest.
     The upper bound is the plain segmenter of the other direction.
@@ -93,17 +106,19 @@ def predecessors(rows: Sequence[Row], output: Path) -> list[set[int]]:
     for index in sorted(range(len(rows)), key=lambda index: _discriminators(rows[index], output)):
         if shared[index] is not None:
             first.setdefault(shared[index], index)
-    needed: list[set[int]] = []
-    for index, row in enumerate(rows):
-        needs = {first[shared[index]]} - {index} if shared[index] is not None else set()
-        if METHODS[row.method].on_target_labels:
-            needs |= {
+    return [
+        Needs(
+            frozenset({first[shared[index]]} - {index} if shared[index] is not None else ()),
+            frozenset(
                 other
                 for other, plain in enumerate(rows)
-                if (plain.seed, plain.method) == (row.seed, NO_ADAPTATION) and plain.direction is row.opposite
-            }
-        needed.append(needs)
-    return needed
+                if METHODS[row.method].on_target_labels
+                and (plain.seed, plain.method) == (row.seed, NO_ADAPTATION)
+                and plain.direction is row.opposite
+            ),
+        )
+        for index, row in enumerate(rows)
+    ]
 
 
 def _shared_synthesis(row: Row, output: Path) -> str | None:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..training.events import Listener
 from ..training.run import train
 from ..training.runcohorts import SAME_MODALITY
-from ..training.runfolder import CONFIGURATION_NAME, MODEL_NAME
+from ..training.runfolder import CONFIGURATION_NAME, MODEL_NAME, SYNTHESIS_NAME
 from ..translators import ONE_WAY
 from .methods import METHODS, NO_ADAPTATION, Method, changed
 
@@ -122,15 +122,19 @@ class Trainings:
         return dict(self.own.get(supervised, {})) != dict(self.own.get(NO_ADAPTATION, {}))
 
     def _lender(self, settings: Configuration) -> Path | None:
-        """A finished model whose synthesis network a run with these settings would train once more."""
+        """A file with the synthesis network that a run with these settings would train once more."""
         models = (
-            trainings.model(name) for trainings in (self, self.opposite, *self.others) if trainings for name in METHODS
+            trainings.run(name) / file
+            for trainings in (self, self.opposite, *self.others)
+            if trainings
+            for name in METHODS
+            for file in (MODEL_NAME, SYNTHESIS_NAME)
         )
         return next((model for model in models if model.is_file() and _lends(model, settings)), None)
 
 
 def _lends(model: Path, settings: Configuration) -> bool:
-    """Whether a model has the synthesis network that these settings ask for.
+    """Whether a file has the synthesis network that these settings ask for.
 
     Its domains must have names of their own, so that a run in the other direction finds its own among them.
     """

@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 
 from .. import __version__
-from ..bundle import DomainCard, make_card, save_bundle
+from ..bundle import DomainCard, ModelCard, make_card, save_bundle
 from ..checking import VALIDATION
 from ..cohort import Cohort, build_store
 from ..config import Configuration
@@ -32,7 +32,7 @@ from .events import STOP_NAME, EventLog, Listener
 from .lock import RunLock
 from .methods import segmentation_stage
 from .runcohorts import case_progress, check_cohorts, resolved, roles
-from .runfolder import MODEL_NAME, SLICES_NAME, refuse_used_folder, resumed_configuration, start_run
+from .runfolder import MODEL_NAME, SLICES_NAME, SYNTHESIS_NAME, refuse_used_folder, resumed_configuration, start_run
 from .segmentation import SegmentationNetworks, Validate
 from .slicewise import segmentation_panel
 from .trainedsynthesis import TrainedSynthesis, borrow_synthesis
@@ -265,6 +265,9 @@ class _Run:
         else:
             stage = run_stage(lambda: translator_stage(self.context, source, target), self.context)
             synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
+            lent = self.context.folder / SYNTHESIS_NAME
+            if fabric.is_global_zero and not lent.is_file():
+                save_bundle(lent, self._card(synthesis, source, target, {}, {}), {"synthesis": synthesis.network})
         if fabric.is_global_zero:
             panel = translation_panel(synthesis.network, synthesis.labels, source, target, fabric)
             self._save_panel(f"translation_{'_to_'.join(modalities)}", panel)
@@ -329,12 +332,23 @@ class _Run:
         scores: dict[str, Any],
         selection: dict[str, Any],
     ) -> None:
-        configuration, parts = self.configuration, {"segmenter": networks.segmenter}
+        parts = {"segmenter": networks.segmenter}
         for name in ("feature_discriminator", "output_discriminator"):
             if getattr(networks, name) is not None:
                 parts[name] = getattr(networks, name)
         if synthesis is not None:
             parts["synthesis"] = synthesis.network
+        save_bundle(self.context.folder / MODEL_NAME, self._card(synthesis, source, target, scores, selection), parts)
+
+    def _card(
+        self,
+        synthesis: TrainedSynthesis | None,
+        source: SliceStore,
+        target: SliceStore,
+        scores: dict[str, Any],
+        selection: dict[str, Any],
+    ) -> ModelCard:
+        configuration = self.configuration
         domains = {
             role: DomainCard(modality=domain.modality, intensity=domain.intensity, eight_bit=domain.eight_bit)
             for role, domain in (("source", configuration.source), ("target", configuration.target))
@@ -353,5 +367,4 @@ class _Run:
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
         modalities = synthesis.card_domains if synthesis is not None else None
-        card = make_card(configuration, domains["source"], domains["target"], modalities, provenance, scores)
-        save_bundle(self.context.folder / MODEL_NAME, card, parts)
+        return make_card(configuration, domains["source"], domains["target"], modalities, provenance, scores)

@@ -13,6 +13,9 @@ from .owner import OWNER_NAME
 
 CONFIGURATION_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
+SYNTHESIS_NAME = "synthesis.safetensors"
+"""What stage one made, for other trainings, which need not wait for stage two; it is in the model too."""
+
 SLICES_NAME = "slices"
 """Folder of the slices of all cases, while the run trains."""
 

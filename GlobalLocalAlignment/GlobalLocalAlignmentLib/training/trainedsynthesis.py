@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..bundle import load_bundle
+from ..bundle import load_synthesis
 from ..errors import InputError
 from .runcohorts import SAME_MODALITY
 
@@ -50,9 +50,9 @@ def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesi
     Raises:
         InputError: the file cannot be used, or its network translates between other modalities.
     """
-    bundle = load_bundle(path)
-    known = bundle.card.synthesis_domains
-    if bundle.synthesis is None or known is None:
+    card, network = load_synthesis(path)
+    known = card.synthesis_domains
+    if network is None or known is None:
         raise InputError(path, "holds no synthesis network", "name a model that was trained with style transfer")
     if set(known) != set(modalities):
         raise InputError(
@@ -66,4 +66,4 @@ def borrow_synthesis(path: Path, modalities: tuple[str, str]) -> TrainedSynthesi
             f"translates between two domains of one modality ({known[0]}), which cannot be told apart by their name",
             "give source.modality and target.modality names of their own in both runs, with an intensity rule for each",
         )
-    return TrainedSynthesis(bundle.synthesis, modalities, (known.index(modalities[0]), known.index(modalities[1])))
+    return TrainedSynthesis(network, modalities, (known.index(modalities[0]), known.index(modalities[1])))

@@ -87,7 +87,12 @@ def readModelCard(path: Path) -> ModelCard:
         if version > KNOWN_FORMAT_VERSION:
             text = _("{name} was written by a newer version of the extension; update the extension")
             raise ModelCardError(text.format(name=path.name))
-        plane = card["plane"]
+        plane, networks = card["plane"], tuple(map(_text, card["networks"]))
+        if "segmenter" not in networks:
+            text = _(
+                "{name} holds the networks of stage one alone; choose the model.safetensors of a finished training"
+            )
+            raise ModelCardError(text.format(name=path.name))
         return ModelCard(
             path,
             _labels(card["labels"]),
@@ -96,7 +101,7 @@ def readModelCard(path: Path) -> ModelCard:
             _text(plane["orientation"]),
             float(_finite(plane["spacing"])),
             (int(_finite(plane["size"][0])), int(_finite(plane["size"][1]))),
-            tuple(map(_text, card["networks"])),
+            networks,
             dict(card["provenance"]),
             dict(card["scores"]),
         )
