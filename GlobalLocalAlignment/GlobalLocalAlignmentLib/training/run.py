@@ -319,8 +319,8 @@ class _Run:
                 "warning",
                 "translation",
                 message=f"in {100 * found.moved_share:.0f} % of the places that show an edge the translation has moved "
-                "it, so labels do not fit any longer: look at the translated slices; raise synthesis.weights.cycle or "
-                "train stage one for longer",
+                "it, so labels do not fit any longer: look at the translated slices; raise synthesis.weights.cycle, "
+                "with CycleGAN synthesis.weights.identity, or train stage one for longer",
             )
 
     def _write_model(
