@@ -22,6 +22,7 @@ from .config import (
     Section,
     Segmentation,
     Synthesis,
+    with_what_was_meant,
 )
 from .datatext import read_json
 from .errors import InputError
@@ -183,7 +184,7 @@ def load_bundle(path: Path) -> Bundle:
         if "segmenter" not in card.networks:
             raise InputError(
                 path,
-                "holds the networks of stage one alone, which segment nothing",
+                "holds the synthesis network of a training alone",
                 "use the model of a whole training",
             )
         wanted = _networks(card)
@@ -263,7 +264,7 @@ def _card(path: Path, metadata: dict[str, str] | None) -> ModelCard:
             path, f"is of format {version}, this program reads up to {FORMAT_VERSION}", "update the program"
         )
     try:
-        return ModelCard.model_validate(content)
+        return ModelCard.model_validate(with_what_was_meant(content))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))[:LONGEST_PLACE]

@@ -85,19 +85,27 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """``section.key=value`` texts as a nested dictionary; values are read as YAML."""
+def assignments(texts: Iterable[str], option: str = "--set", before: str = "") -> dict[str, Any]:
+    """``section.key=value`` texts as a nested dictionary; values are read as YAML.
+
+    Args:
+        texts: after what stands ``before`` them.
+        option: that gave them, for messages.
+        before: in each text of that option.
+    """
     settings: dict[str, Any] = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name.strip():
             raise InputError(
-                f"--set {text}", "is not of the form section.key=value", "write for example training.seed=1"
+                f"{option} {before}{text}",
+                f"is not of the form {'METHOD:' if before else ''}section.key=value",
+                f"write for example {before}{'segmentation.iterations=6000' if before else 'training.seed=1'}",
             )
         try:
             nested: Any = read_yaml(value)
         except ValueError as error:
-            raise InputError(f"--set {text}", "has a value that cannot be read", "quote it") from error
+            raise InputError(f"{option} {before}{text}", "has a value that cannot be read", "quote it") from error
         for part in reversed(name.strip().split(".")):
             nested = {part: nested}
         settings = merge(settings, nested)
@@ -117,6 +125,16 @@ def configuration(settings: dict[str, Any]) -> Configuration:
         raise _setting_error(first["loc"], first["type"], first["msg"], first.get("input")) from None
 
 
+def with_what_was_meant(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run or a model as they were, where what they do not name had no name then."""
+    synthesis = settings.get("synthesis")
+    method = (settings.get("segmentation") or {}).get("method")
+    if synthesis and (synthesis.get("translator") in ("cyclegan", "cycada") or method == "synseg_net"):
+        # CycleGAN had no identity loss before it was a setting
+        return merge({"synthesis": {"weights": {"identity": 0.0}}}, settings)
+    return settings
+
+
 def read_configuration(run: Path) -> Configuration:
     """Configuration of an earlier run."""
     path = run / "config.json"
@@ -124,7 +142,7 @@ def read_configuration(run: Path) -> Configuration:
         settings = read_json(read_bounded(path, LARGEST_TEXT))
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "name the folder of a run") from error
-    return configuration(settings)
+    return configuration(with_what_was_meant(settings) if isinstance(settings, dict) else settings)
 
 
 def _setting_error(location: tuple[int | str, ...], kind: str, message: str, value: Any) -> InputError:

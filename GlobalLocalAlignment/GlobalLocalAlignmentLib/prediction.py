@@ -60,8 +60,12 @@ def check_outputs(card: ModelCard, outputs: Outputs) -> None:
 
     Raises:
         InputError: a style-transferred volume is wanted of a model without a synthesis network, or a feature mask of
-            one without D1.
+            one without D1, or anything of a file that holds stage one alone.
     """
+    if "segmenter" not in card.networks:
+        raise InputError(
+            "model", "holds the synthesis network of a training alone", "use the model of a whole training"
+        )
     if outputs.feature_mask and "feature_discriminator" not in card.networks:
         raise InputError(
             "model",

@@ -156,13 +156,14 @@ class Augmentation(Section):
 
 
 class SynthesisWeights(Section):
-    """Weights of the terms of stage one's loss."""
+    """Weights of the terms of stage one's loss; other translators than ours have those of their papers, but for
+    the last."""
 
     image_reconstruction: float = 20.0
     """A slice taken apart and put together again in its own style is the slice."""
 
     cycle: float = 20.0
-    """A slice translated and translated back is the slice. Raise it where the translation moves structures."""
+    """A slice translated and translated back is the slice. Raise it where our translation moves structures."""
 
     content_reconstruction: float = 1.0
     """A translated slice has the content of the slice."""
@@ -179,8 +180,9 @@ class Synthesis(Section):
     """Stage one, the translation between the two domains."""
 
     model: Path | None = None
-    """A finished model whose synthesis network is used in the place of training one, in either direction. Saves stage
-    one where both directions, or several second stages, are trained on the same data."""
+    """A finished model, or the `synthesis.safetensors` of a run, whose synthesis network is used in the place of
+    training one, in either direction. Saves stage one where both directions, or several second stages, are trained on
+    the same data."""
 
     translator: Literal["ours", "cyclegan", "cycada", "stargan_v2", "munit", "drit"] = "ours"
     """What translates: ours, or one of the methods that the paper compares it with. `gla ablate` sets it."""

@@ -65,7 +65,7 @@ def places(prediction: np.ndarray, reference: Volume, value: int, near: float) -
     # to the nearest voxel on the other side of the surface
     distance = np.where(true, *(distance_transform_edt(part, reference.spacing) for part in (true, ~true)))
     far = wrong & (distance > near)
-    slices = int(np.abs(reference.ijk_to_ras[2, :3]).argmax())
+    slices = int(np.abs(reference.ijk_to_ras[2, :3] / reference.spacing).argmax())
     shown = true.any(axis=tuple(axis for axis in range(3) if axis != slices), keepdims=True)
     parts = (wrong & ~far, far & found & shown, far & found & ~shown, far & true)
     dice = 200 * int((true & found).sum()) / both

@@ -19,6 +19,7 @@ from GlobalLocalAlignmentLib.commands.options import own_settings
 from GlobalLocalAlignmentLib.comparison import atonce
 from GlobalLocalAlignmentLib.comparison.ablation import run_ablation
 from GlobalLocalAlignmentLib.comparison.masks import score_mask
+from GlobalLocalAlignmentLib.comparison.methods import METHODS as ALL_METHODS
 from GlobalLocalAlignmentLib.comparison.plan import AblationPlan, prepare
 from GlobalLocalAlignmentLib.comparison.results import Results, statistics
 from GlobalLocalAlignmentLib.comparison.tables import latex, markdown
@@ -155,12 +156,24 @@ def test_a_row_with_settings_of_its_own_is_told_apart(
     own_notes = [note for note in results.notes if "settings of its own" in note]
     assert own_notes == [
         "style transfer + D1 was trained with settings of its own: "
-        f"synthesis.iterations 3 (others {iterations}), segmentation.weight_decay 0.125 (others 0.01)."
+        f"synthesis.iterations 3 (others {iterations}); segmentation.weight_decay 0.125 (others 0.01)."
     ]
     # what another call does not say is not forgotten, and the row is not mixed with others
     assert own_notes[0] in run_ablation(output, plan_of(data, tiny_settings)).notes
     with pytest.raises(InputError, match=r"was begun with synthesis.iterations 3, not"):
         run_ablation(output, replace(plan, own={}))
+
+
+def test_a_row_with_a_stage_one_of_its_own_is_lent_no_other(data: Path, tiny_settings: dict, finished, tmp_path: Path):
+    lent = next(finished[0].rglob("style_transfer/model.safetensors"))
+    plan = plan_of(data, merge(tiny_settings, {"synthesis": {"model": lent}}))
+    own = {
+        "style_transfer": {"synthesis": {"iterations": 3}},
+        "cyclegan_d1_d2": {"synthesis": {"model": tmp_path / "lent"}},
+    }
+    trainings = prepare(replace(plan, own=own), EventLog(None))[0].trainings(tmp_path, 0)
+    models = {name: trainings.settings(ALL_METHODS[name]).synthesis.model for name in ("ours", *own, "cyclegan")}
+    assert models == {"ours": lent, "style_transfer": None, "cyclegan_d1_d2": tmp_path / "lent", "cyclegan": None}
 
 
 def test_an_upper_bound_with_settings_of_its_own_is_trained(
@@ -182,7 +195,8 @@ def test_an_upper_bound_with_settings_of_its_own_is_trained(
         (["sifa:segmentation.width=8"], "are for no row of this call"),
         (["ours:training.seed=3"], "hold training"),
         (["ours:segmentation=3"], "hold segmentation"),
-        (["style_transfer:segmentation.output_discriminator=true"], "it is what makes the row"),
+        (["ours:segmentation.feature_discriminator=false"], "it is what makes a row"),
+        (["ours:wide"], "--set-for ours:wide.* is not of the form METHOD:section.key=value"),
         (["ours:segmentation.wide=8"], "segmentation.wide"),
     ],
 )

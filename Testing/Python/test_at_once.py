@@ -47,7 +47,7 @@ def name(row: Row) -> str:
 
 def test_a_row_waits_for_those_that_it_takes_something_over_from(rows: list[Row], tmp_path: Path):
     needed = {
-        name(row): tuple({name(rows[other]) for other in others} for others in (needs.translating, needs.finished))
+        name(row): tuple({name(rows[other]) for other in others} for others in (needs.stage_one, needs.finished))
         for row, needs in zip(rows, predecessors(rows, tmp_path), strict=True)
     }
     # stage one is trained in the row that is finished soonest, for both directions
@@ -61,6 +61,17 @@ def test_a_row_waits_for_those_that_it_takes_something_over_from(rows: list[Row]
         "mr_to_ct supervised": (set(), {"ct_to_mr no_adaptation"}),
         "ct_to_mr supervised": (set(), {"mr_to_ct no_adaptation"}),
     }
+
+
+def test_a_row_that_was_begun_goes_on_with_its_own_stage_one(rows: list[Row], tmp_path: Path):
+    index = next(index for index, row in enumerate(rows) if name(row) == "mr_to_ct ours")
+    begun = rows[index].trainings(tmp_path).run("ours")
+    begun.mkdir(parents=True)
+    (begun / "config.json").touch()
+    needs = predecessors(rows, tmp_path)
+    assert needs[index] == Needs()
+    waiting = {name(row) for row, needed in zip(rows, needs, strict=True) if needed.stage_one == {index}}
+    assert waiting == {"mr_to_ct style_transfer", "ct_to_mr style_transfer", "ct_to_mr ours"}
 
 
 def test_translators_that_serve_one_direction_wait_for_nobody(plan: AblationPlan, tmp_path: Path):
@@ -121,7 +132,7 @@ def test_as_many_rows_as_wanted_are_under_way_and_each_after_its_predecessors(
     assert sorted(said["done"]) == sorted(said["begun"]) == sorted(map(name, rows))
     assert sorted(said["told"]) == sorted((row.title, "stage_started") for row in rows)
     for row, needs in zip(rows, predecessors(rows, tmp_path), strict=True):
-        others = needs.translating | needs.finished
+        others = needs.stage_one | needs.finished
         assert all(said["done"].index(name(rows[other])) < said["done"].index(name(row)) for other in others)
     under_way = [int(path.read_text()) for path in tmp_path.glob("*.beside")]
     assert len(under_way) == len(rows) and max(under_way) == 3
@@ -134,10 +145,10 @@ def test_a_row_waits_for_stage_one_of_another_and_not_for_the_rest_of_it(pool: C
             return
         # long enough for the others to be begun, if they did not wait
         time.sleep(0.5)
-        assert not (output / "ct_to_mr style_transfer").exists()
+        waiting = ("mr_to_ct ours", "ct_to_mr ours", "ct_to_mr style_transfer")
+        assert not any((output / other).exists() for other in waiting)
         listeners[0]({"event": "stage_started", "stage": "translation"})
         # it is not done before all of those are that wait for its stage one
-        waiting = ("mr_to_ct ours", "ct_to_mr ours", "ct_to_mr style_transfer")
         for _ in range(1000):
             if all((output / other).exists() for other in waiting):
                 return

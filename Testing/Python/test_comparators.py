@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from GlobalLocalAlignmentLib.comparators.starganv2 import (
     generator_halvings,
 )
 from GlobalLocalAlignmentLib.comparators.starganv2 import Generator as StyledGenerator
-from GlobalLocalAlignmentLib.config import Configuration, Plane, Synthesis, configuration, merge
+from GlobalLocalAlignmentLib.config import Configuration, Plane, Synthesis, configuration, merge, read_configuration
 from GlobalLocalAlignmentLib.devices import make_fabric
 from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.slicestore import CaseSlices, SliceStore
@@ -232,6 +233,23 @@ def test_the_identity_loss_of_cyclegan_keeps_slices_of_the_wanted_domain_as_they
     values = [stage.train_on(images, 0) for _ in range(20)]
     assert ("image_reconstruction" in values[0]) is (share > 0)
     assert (change() < 0.8 * before) is (share > 0)
+
+
+@pytest.mark.parametrize(
+    ("sections", "share"),
+    [
+        ({"synthesis": {"translator": "cyclegan"}}, 0.0),
+        ({"synthesis": {}, "segmentation": {"method": "synseg_net"}}, 0.0),
+        ({"synthesis": {"translator": "cyclegan", "weights": {"identity": 0.3}}}, 0.3),
+        ({"synthesis": {"translator": "ours"}}, None),
+    ],
+)
+def test_a_training_from_before_the_identity_loss_is_read_without_it(
+    sections: dict, share: float | None, tmp_path: Path
+):
+    (tmp_path / "config.json").write_text(json.dumps(sections))
+    default = Synthesis().weights.identity
+    assert read_configuration(tmp_path).synthesis.weights.identity == (default if share is None else share)
 
 
 def test_the_source_segmenter_of_cycada_learns_in_the_first_half_and_is_fixed_in_the_second(

@@ -124,6 +124,9 @@ def test_a_run_that_is_not_done_lends_what_its_stage_one_made(settings: Configur
     lent.parent.mkdir(parents=True)
     lent.write_bytes((tiny_run / "synthesis.safetensors").read_bytes())
     assert Trainings(tmp_path, settings, []).settings(ALL_METHODS["ours"]).synthesis.model == lent
+    # half of it, as a disk leaves it that was pulled out: the run will write it again
+    lent.write_bytes(lent.read_bytes()[:2000])
+    assert Trainings(tmp_path, settings, []).settings(ALL_METHODS["ours"]).synthesis.model is None
 
 
 def test_a_synthesis_network_of_other_settings_is_not_lent(

@@ -40,7 +40,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "Testing" / "SlicerHost" / "README.md"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SETTING = re.compile(rf"`((?:{'|'.join(Configuration.model_fields)})(?:\.[a-z_]+)+)(?:=[^`]*)?`")
-FILES = (".json", ".py")
+FILES = (".json", ".py", ".safetensors")
 """Ends of names that are those of files and look like a setting, as ``labels.json`` and ``prediction.py`` do."""
 
 ASSIGNMENT = re.compile(r"--set (?:\"([^\"]+)\"|([\w.]+=[^\s`]+))")

@@ -28,10 +28,12 @@ def places(request: pytest.FixtureRequest):
 @pytest.mark.parametrize(
     "kind, box, voxels",
     [
-        # the structure fills 10 to 29 along all three axes, voxels of 2 mm
-        (NEAR, np.s_[30:31, 10:30, 10:30], 400),
+        # the structure fills 10 to 29 along all three axes, of voxels of 1, 2 and 5 mm
+        (NEAR, np.s_[34:35, 10:30, 10:30], 400),
+        (NEAR, np.s_[10:30, 10:30, 30:31], 400),
         (OUTSIDE, np.s_[36:38, 12:14, 12:14], 8),
-        (BEYOND, np.s_[12:14, 12:14, 36:39], 12),
+        (OUTSIDE, np.s_[12:14, 33:34, 12:14], 4),
+        (BEYOND, np.s_[12:14, 12:14, 31:34], 12),
         (WITHIN, np.s_[18:20, 18:20, 18:20], 8),
     ],
 )
@@ -43,7 +45,9 @@ def test_an_error_costs_dice_where_it_lies(places, kind: int, box: tuple[slice, 
     # transverse slices lie along the axis that points to the head, whichever it is
     order = [2, 1, 0] if axis == 0 else [0, 1, 2]
     affine = np.eye(4)
-    affine[:3, :3] = 2 * np.eye(3)[:, order]
+    # tilted by 30 degrees about the axis across, as scans of the heart are
+    tilt = np.array([[1, 0, 0], [0, 0.866, -0.5], [0, 0.5, 0.866]])
+    affine[:3, :3] = (tilt * [1, 2, 5])[:, order]
     row = places(prediction.transpose(order), Volume(reference.transpose(order), affine), 3, 5.5)
     both = int((reference == 3).sum()) + int((prediction == 3).sum())
     assert row[kind] == pytest.approx(100 * voxels / both)

@@ -60,7 +60,7 @@ def own_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
                 "write for example stargan_v2_d1_d2:synthesis.iterations=6000",
             )
         changes.setdefault(method.strip(), []).append(change)
-    return {method: assignments(listed) for method, listed in changes.items()}
+    return {method: assignments(listed, "--set-for", f"{method}:") for method, listed in changes.items()}
 
 
 def volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | None]]) -> dict[str, Any]:

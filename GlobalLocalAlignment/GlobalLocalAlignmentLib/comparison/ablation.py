@@ -154,13 +154,18 @@ def _notes(output: Path, plan: AblationPlan, directions: Sequence[Direction]) ->
 
 
 def _own_settings(output: Path, directions: Sequence[Direction], seeds: Sequence[int]) -> list[str]:
-    """A sentence for each method whose models were trained with other settings than those of all rows."""
+    """A sentence for each method with models that were trained with other settings than those of all rows."""
     notes = []
     for name in METHODS:
-        apart: dict[str, None] = {}
-        for trainings in (direction.trainings(output, seed) for direction in directions for seed in seeds):
-            differences = trainings.settings_apart(name).items()
-            apart |= dict.fromkeys(f"{key} {theirs} (others {ours})" for key, (theirs, ours) in differences)
+        apart: dict[str, list[str]] = {}
+        trained = []
+        for direction, seed in ((direction, seed) for direction in directions for seed in seeds):
+            trainings, title = direction.trainings(output, seed), f"{direction.title} seed {seed}"
+            if trainings.model(name).is_file():
+                trained.append(title)
+            for key, (theirs, ours) in trainings.settings_apart(name).items():
+                apart.setdefault(f"{key} {theirs} (others {ours})", []).append(title)
         if apart:
-            notes.append(f"{METHODS[name].title} was trained with settings of its own: {', '.join(apart)}.")
+            found = (what if titles == trained else f"{what} in {', '.join(titles)}" for what, titles in apart.items())
+            notes.append(f"{METHODS[name].title} was trained with settings of its own: {'; '.join(found)}.")
     return notes

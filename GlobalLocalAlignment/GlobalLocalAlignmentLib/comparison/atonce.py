@@ -89,7 +89,7 @@ class _Pool:
         self.needed = predecessors(rows, output)
         self.waiting = list(range(len(rows)))
         self.finished: set[int] = set()
-        self.translating: set[int] = set()
+        self.through_stage_one: set[int] = set()
         self.workers: list[_Worker] = []
         self.stopping = self.stopped = False
         self.failure: Exception | None = None
@@ -120,7 +120,7 @@ class _Pool:
             if len(self.workers) == self.at_once:
                 return
             needs = self.needed[index]
-            if needs.finished <= self.finished and needs.translating <= self.finished | self.translating:
+            if needs.finished <= self.finished and needs.stage_one <= self.finished | self.through_stage_one:
                 self.waiting.remove(index)
                 self._begin(index)
 
@@ -145,9 +145,9 @@ class _Pool:
         except (EOFError, OSError):
             kind, content = REFUSED, [(row.title, "its process was killed", AGAIN)]
         if kind == EVENT:
-            if (content.get("event"), content.get("stage")) == ("stage_started", "translation"):
+            if content.get("stage") in ("translation", "segmentation"):
                 # what stage one made is written by now
-                self.translating.add(worker.row)
+                self.through_stage_one.add(worker.row)
             for listener in self.listeners:
                 listener(content | {"training": row.title})
             return

@@ -18,6 +18,11 @@ from .methods import METHODS, changed
 from .trainings import Trainings
 
 ROLES = ("source", "target")
+WHAT_MAKES_A_ROW = {
+    section: {key for method in METHODS.values() for key in method.changes.get(section, ())}
+    for section in ("synthesis", "segmentation")
+}
+"""Settings by which rows differ."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +130,10 @@ def _check_own_settings(plan: AblationPlan) -> None:
         if name not in plan.methods:
             raise InputError(subject, "are for no row of this call", f"choose from {', '.join(plan.methods)}")
         for section, values in own.items():
-            if section not in ("synthesis", "segmentation") or not isinstance(values, Mapping):
-                raise InputError(
-                    subject,
-                    f"hold {section}",
-                    "set synthesis.KEY or segmentation.KEY alone, data are those of all rows",
-                )
-            for key in values.keys() & METHODS[name].changes.get(section, {}).keys():
-                raise InputError(subject, f"hold {section}.{key}", "leave it out, it is what makes the row")
+            if section not in WHAT_MAKES_A_ROW or not isinstance(values, Mapping):
+                raise InputError(subject, f"hold {section}", "name single settings of synthesis and segmentation")
+            for key in values.keys() & WHAT_MAKES_A_ROW[section]:
+                raise InputError(subject, f"hold {section}.{key}", "leave it out, it is what makes a row")
         changed(plan.configuration, METHODS[name], own)
 
 

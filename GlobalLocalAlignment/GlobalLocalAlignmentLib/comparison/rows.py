@@ -87,32 +87,35 @@ class Needs:
     """Rows, by their indices, that a row takes something over from.
 
     Attributes:
-        translating: those that must be through with stage one before it.
+        stage_one: those that must be through with stage one before it.
         finished: those that must be through with all.
     """
 
-    translating: frozenset[int] = frozenset()
+    stage_one: frozenset[int] = frozenset()
     finished: frozenset[int] = frozenset()
 
 
 def predecessors(rows: Sequence[Row], output: Path) -> list[Needs]:
     """For each row those that it takes something over from.
 
-    Of rows that share a synthesis network the one with fewest discriminators comes first: it is finished soonest.
-    The upper bound is the plain segmenter of the other direction.
+    Of rows that share a synthesis network one that an earlier call began comes first, and it waits for none: it goes on
+    with its own. Else it is the one with fewest discriminators, which is finished soonest. The upper bound is the plain
+    segmenter of the other direction.
     """
     first: dict[str, int] = {}
     shared = [_shared_synthesis(row, output) for row in rows]
-    for index in sorted(range(len(rows)), key=lambda index: _discriminators(rows[index], output)):
+    begun = {index for index, row in enumerate(rows) if row.trainings(output).is_begun(row.method)}
+    order = sorted(range(len(rows)), key=lambda index: (index not in begun, _discriminators(rows[index], output)))
+    for index in order:
         if shared[index] is not None:
             first.setdefault(shared[index], index)
     return [
         Needs(
-            frozenset({first[shared[index]]} - {index} if shared[index] is not None else ()),
+            frozenset({first[shared[index]]} - {index} if shared[index] is not None and index not in begun else ()),
             frozenset(
                 other
                 for other, plain in enumerate(rows)
-                if METHODS[row.method].on_target_labels
+                if row.trainings(output).takes_over_the_bound(row.method)
                 and (plain.seed, plain.method) == (row.seed, NO_ADAPTATION)
                 and plain.direction is row.opposite
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from ..bundle import load_bundle, read_card, save_bundle
-from ..config import Configuration, read_configuration
+from ..config import Configuration, Section, read_configuration
 from ..errors import InputError
 from ..training.events import Listener
 from ..training.run import train
@@ -57,6 +57,10 @@ class Trainings:
         """Model of a method, whether it is there or not."""
         return self.run(method) / MODEL_NAME
 
+    def is_begun(self, name: str) -> bool:
+        """Whether an earlier call began the run of a method, which goes on with the settings in its folder."""
+        return (self.run(name) / CONFIGURATION_NAME).is_file()
+
     def train(
         self,
         name: str,
@@ -71,7 +75,7 @@ class Trainings:
         """
         method, run = METHODS[name], self.run(name)
         settings = self.settings(method)
-        if (run / CONFIGURATION_NAME).is_file():
+        if self.is_begun(name):
             _refuse_other_settings(run, read_configuration(run), settings)
             if self.model(name).is_file():
                 return self.model(name)
@@ -79,7 +83,7 @@ class Trainings:
         if self.model(name).is_file():
             _refuse_other_settings(run, _configuration_of(self.model(name), settings), settings)
             return self.model(name)
-        if method.on_target_labels and self.opposite is not None and not self._apart(name):
+        if self.takes_over_the_bound(name):
             plain = self.opposite.train(NO_ADAPTATION, listeners, stop_asked)
             return _as_supervised(plain, self.model(name)) if rank_zero_only.rank == 0 else self.model(name)
         return train(run, settings, listeners, stop_asked)
@@ -87,8 +91,11 @@ class Trainings:
     def settings(self, method: Method) -> Configuration:
         """Configuration of the run of a method."""
         settings = changed(self.configuration, method, self.own.get(method.name))
-        if settings.synthesis.translator != self.configuration.synthesis.translator:
-            # a network that is lent to ours is no other translator
+        own = self.own.get(method.name, {}).get("synthesis", {})
+        if "model" in own:
+            return settings
+        if own or settings.synthesis.translator != self.configuration.synthesis.translator:
+            # a network that is lent to all rows is no other translator, and no other stage one
             settings = settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": None})})
         if method.on_target_labels:
             source = settings.target.model_copy(update={"labelmaps": self.target_labelmaps})
@@ -108,18 +115,16 @@ class Trainings:
             return {}
         common, card = changed(self.configuration, METHODS[name]), read_card(self.model(name))
         translates = common.segmentation.style_transfer or common.segmentation.method != "ours"
-        found = {}
-        for section in ("synthesis", "segmentation") if translates else ("segmentation",):
-            theirs, ours = (getattr(settings, section).model_dump() for settings in (card, common))
-            for key in sorted(ours.keys() - NOT_OF_RESULTS):
-                # a run notes what it found where nothing was asked for
-                if theirs[key] != ours[key] and ours[key] not in (None, "automatic"):
-                    found[f"{section}.{key}"] = (theirs[key], ours[key])
-        return found
+        return {
+            f"{section}.{key}": pair
+            for section in (("synthesis", "segmentation") if translates else ("segmentation",))
+            for key, pair in _differences(getattr(card, section), getattr(common, section)).items()
+        }
 
-    def _apart(self, supervised: str) -> bool:
-        """Whether the upper bound has other settings than the segmenter that would be it."""
-        return dict(self.own.get(supervised, {})) != dict(self.own.get(NO_ADAPTATION, {}))
+    def takes_over_the_bound(self, name: str) -> bool:
+        """Whether a method is the upper bound, and the plain segmenter of the other direction can stand for it."""
+        same = dict(self.own.get(name, {})) == dict(self.own.get(NO_ADAPTATION, {}))
+        return METHODS[name].on_target_labels and self.opposite is not None and same
 
     def _lender(self, settings: Configuration) -> Path | None:
         """A file with the synthesis network that a run with these settings would train once more."""
@@ -138,7 +143,13 @@ def _lends(model: Path, settings: Configuration) -> bool:
 
     Its domains must have names of their own, so that a run in the other direction finds its own among them.
     """
-    card = read_card(model)
+    try:
+        card = read_card(model)
+    except InputError:
+        # the run that left it behind makes it anew
+        if model.name == SYNTHESIS_NAME:
+            return False
+        raise
     wanted = settings.synthesis.model_copy(update={"model": None})
     domains = card.synthesis_domains or (SAME_MODALITY,)
     apart = not any(name.endswith(SAME_MODALITY) for name in domains)
@@ -183,21 +194,31 @@ def _configuration_of(model: Path, wanted: Configuration) -> Configuration:
 def _refuse_other_settings(run: Path, begun: Configuration, wanted: Configuration) -> None:
     """Raise InputError if a run was begun with settings that give other results; where its data lie may change."""
     for name in ("plane", "synthesis", "segmentation", "training", "source", "target"):
-        before, now = (getattr(settings, name).model_dump() for settings in (begun, wanted))
-        keys = now.keys() - NOT_OF_RESULTS
-        if name == "target":
-            # no training reads labels of its target
-            keys -= {"label_mapping"}
+        # no training reads labels of its target
+        ignored = NOT_OF_RESULTS | ({"label_mapping"} if name == "target" else set())
         if wanted.training.model_selection == "paper":
             # every preview is a candidate
-            keys |= {"preview_every"} & now.keys()
-        for key in sorted(keys):
-            # a run notes what it found where nothing was asked for
-            if before[key] != now[key] and now[key] not in (None, "automatic"):
-                _refuse(run, f"{name}.{key}", before[key], now[key])
+            ignored -= {"preview_every"}
+        for key, values in _differences(getattr(begun, name), getattr(wanted, name), ignored).items():
+            _refuse(run, f"{name}.{key}", *values)
     before, now = ({label.value: label.name for label in settings.labels} for settings in (begun, wanted))
     if now and before != now:
         _refuse(run, "labels", before, now)
+
+
+def _differences(
+    before: Section, now: Section, ignored: Set[str] = NOT_OF_RESULTS, within: str = ""
+) -> dict[str, tuple[Any, Any]]:
+    """Settings of a section that are not the same, by their names, those of sections within it too."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted(type(now).model_fields.keys() - ignored):
+        values = getattr(before, key), getattr(now, key)
+        if all(isinstance(value, Section) for value in values):
+            found |= _differences(*values, ignored, f"{within}{key}.")
+        # a run notes what it found where nothing was asked for
+        elif values[0] != values[1] and (within or values[1] not in (None, "automatic")):
+            found[f"{within}{key}"] = values
+    return found
 
 
 def _refuse(run: Path, what: str, before: object, now: object) -> None:

@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 
 from .. import __version__
-from ..bundle import DomainCard, ModelCard, make_card, save_bundle
+from ..bundle import DomainCard, ModelCard, make_card, read_card, save_bundle
 from ..checking import VALIDATION
 from ..cohort import Cohort, build_store
 from ..config import Configuration
@@ -195,6 +195,14 @@ def _begin(
     return started, cohorts
 
 
+def _is_whole(model: Path) -> bool:
+    try:
+        read_card(model)
+    except InputError:
+        return False
+    return True
+
+
 class _Run:
     """The steps of a run; each is skipped when an earlier start finished it."""
 
@@ -266,7 +274,7 @@ class _Run:
             stage = run_stage(lambda: translator_stage(self.context, source, target), self.context)
             synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
             lent = self.context.folder / SYNTHESIS_NAME
-            if fabric.is_global_zero and not lent.is_file():
+            if fabric.is_global_zero and not _is_whole(lent):
                 save_bundle(lent, self._card(synthesis, source, target, {}, {}), {"synthesis": synthesis.network})
         if fabric.is_global_zero:
             panel = translation_panel(synthesis.network, synthesis.labels, source, target, fabric)
