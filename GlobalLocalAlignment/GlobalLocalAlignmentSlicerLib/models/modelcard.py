@@ -89,9 +89,7 @@ def readModelCard(path: Path) -> ModelCard:
             raise ModelCardError(text.format(name=path.name))
         plane, networks = card["plane"], tuple(map(_text, card["networks"]))
         if "segmenter" not in networks:
-            text = _(
-                "{name} holds the networks of stage one alone; choose the model.safetensors of a finished training"
-            )
+            text = _("{name} holds the synthesis network of a training alone; choose its model.safetensors")
             raise ModelCardError(text.format(name=path.name))
         return ModelCard(
             path,
