@@ -127,9 +127,10 @@ def configuration(settings: dict[str, Any]) -> Configuration:
 
 def with_what_was_meant(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of a run or a model as they were, where what they do not name had no name then."""
-    synthesis = settings.get("synthesis")
-    method = (settings.get("segmentation") or {}).get("method")
-    if synthesis and (synthesis.get("translator") in ("cyclegan", "cycada") or method == "synseg_net"):
+    synthesis, segmentation = (settings.get(section) or {} for section in ("synthesis", "segmentation"))
+    if not isinstance(synthesis, dict) or not isinstance(segmentation, dict):
+        return settings
+    if synthesis.get("translator") in ("cyclegan", "cycada") or segmentation.get("method") == "synseg_net":
         # CycleGAN had no identity loss before it was a setting
         return merge({"synthesis": {"weights": {"identity": 0.0}}}, settings)
     return settings
