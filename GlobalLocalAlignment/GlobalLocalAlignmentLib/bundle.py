@@ -181,16 +181,19 @@ def load_bundle(path: Path) -> Bundle:
     """
     with _open(path) as stream:
         card = _card(path, stream.metadata())
-        if "segmenter" not in card.networks:
-            raise InputError(
-                path,
-                "holds the synthesis network of a training alone",
-                "use the model of a whole training",
-            )
+        refuse_stage_one_alone(path, card)
         wanted = _networks(card)
         for name, network in wanted.items():
             _fill(path, network, name, stream)
     return Bundle(card, wanted["segmenter"], wanted.get("feature_discriminator"), wanted.get("synthesis"))
+
+
+def refuse_stage_one_alone(subject: Path | str, card: ModelCard) -> None:
+    """Raise InputError for the card of what a training has when stage one is done, which is no model."""
+    if "segmenter" not in card.networks:
+        raise InputError(
+            subject, "holds the synthesis network of a training alone", "use the model of a whole training"
+        )
 
 
 def load_synthesis(path: Path) -> tuple[ModelCard, nn.Module | None]:

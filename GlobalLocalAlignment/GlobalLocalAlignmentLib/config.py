@@ -85,27 +85,24 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def assignments(texts: Iterable[str], option: str = "--set", before: str = "") -> dict[str, Any]:
+def assignments(texts: Iterable[str], after: str = "--set ") -> dict[str, Any]:
     """``section.key=value`` texts as a nested dictionary; values are read as YAML.
 
     Args:
-        texts: after what stands ``before`` them.
-        option: that gave them, for messages.
-        before: in each text of that option.
+        texts: the settings.
+        after: what they were given after, for messages.
     """
     settings: dict[str, Any] = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name.strip():
             raise InputError(
-                f"{option} {before}{text}",
-                f"is not of the form {'METHOD:' if before else ''}section.key=value",
-                f"write for example {before}{'segmentation.iterations=6000' if before else 'training.seed=1'}",
+                f"{after}{text}", "is not of the form section.key=value", "write for example training.seed=1"
             )
         try:
             nested: Any = read_yaml(value)
         except ValueError as error:
-            raise InputError(f"{option} {before}{text}", "has a value that cannot be read", "quote it") from error
+            raise InputError(f"{after}{text}", "has a value that cannot be read", "quote it") from error
         for part in reversed(name.strip().split(".")):
             nested = {part: nested}
         settings = merge(settings, nested)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from .bundle import Bundle, DomainCard, ModelCard
+from .bundle import Bundle, DomainCard, ModelCard, refuse_stage_one_alone
 from .errors import InputError
 from .preprocessing import IntensityLimits, intensity_limits
 from .slicegrid import SliceGrid
@@ -62,10 +62,7 @@ def check_outputs(card: ModelCard, outputs: Outputs) -> None:
         InputError: a style-transferred volume is wanted of a model without a synthesis network, or a feature mask of
             one without D1, or anything of a file that holds stage one alone.
     """
-    if "segmenter" not in card.networks:
-        raise InputError(
-            "model", "holds the synthesis network of a training alone", "use the model of a whole training"
-        )
+    refuse_stage_one_alone("model", card)
     if outputs.feature_mask and "feature_discriminator" not in card.networks:
         raise InputError(
             "model",

@@ -170,10 +170,13 @@ def test_a_row_with_a_stage_one_of_its_own_is_lent_no_other(data: Path, tiny_set
     own = {
         "style_transfer": {"synthesis": {"iterations": 3}},
         "cyclegan_d1_d2": {"synthesis": {"model": tmp_path / "lent"}},
+        "supervised": {"synthesis": {"model": tmp_path / "lent"}},
     }
     trainings = prepare(replace(plan, own=own), EventLog(None))[0].trainings(tmp_path, 0)
-    models = {name: trainings.settings(ALL_METHODS[name]).synthesis.model for name in ("ours", *own, "cyclegan")}
-    assert models == {"ours": lent, "style_transfer": None, "cyclegan_d1_d2": tmp_path / "lent", "cyclegan": None}
+    expected = {"ours": lent, "style_transfer": None, "cyclegan_d1_d2": tmp_path / "lent", "cyclegan": None}
+    assert {name: trainings.settings(ALL_METHODS[name]).synthesis.model for name in expected} == expected
+    # whatever it is lent, the upper bound learns from the target
+    assert trainings.settings(ALL_METHODS["supervised"]).source.labelmaps == [data / "ct" / "labels"]
 
 
 def test_an_upper_bound_with_settings_of_its_own_is_trained(
@@ -181,11 +184,13 @@ def test_an_upper_bound_with_settings_of_its_own_is_trained(
 ):
     output = tmp_path / "copy"
     shutil.copytree(finished[0], output)
-    supervised = output / "mr_to_ct" / "seed_0" / "runs" / "supervised"
-    shutil.rmtree(supervised)
+    supervised = [output / direction / "seed_0" / "runs" / "supervised" for direction in ("mr_to_ct", "ct_to_mr")]
+    for run_folder in supervised:
+        shutil.rmtree(run_folder)
     own = {"supervised": {"segmentation": {"weight_decay": 0.125}}}
-    run_ablation(output, plan_of(data, tiny_settings, methods=("supervised",), both_directions=False, own=own))
-    assert read_card(supervised / "model.safetensors").segmentation.weight_decay == 0.125
+    run_ablation(output, plan_of(data, tiny_settings, methods=("supervised",), own=own))
+    for run_folder in supervised:
+        assert read_card(run_folder / "model.safetensors").segmentation.weight_decay == 0.125
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,16 @@ def own_settings(texts: list[str]) -> dict[str, dict[str, Any]]:
     """Settings by method of ``METHOD:section.key=value`` texts."""
     changes: dict[str, list[str]] = {}
     for text in texts:
-        method, separator, change = text.partition(":")
-        if not separator or "=" in method:
+        method, _, change = text.partition(":")
+        name, separator, _ = change.partition("=")
+        if not separator or not name.strip():
             raise InputError(
                 f"--set-for {text}",
                 "is not of the form METHOD:section.key=value",
                 "write for example stargan_v2_d1_d2:synthesis.iterations=6000",
             )
         changes.setdefault(method.strip(), []).append(change)
-    return {method: assignments(listed, "--set-for", f"{method}:") for method, listed in changes.items()}
+    return {method: assignments(listed, f"--set-for {method}:") for method, listed in changes.items()}
 
 
 def volume_options(volumes: dict[str, tuple[list[Path] | None, list[Path] | None]]) -> dict[str, Any]:

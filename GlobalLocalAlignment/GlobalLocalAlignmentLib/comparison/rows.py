@@ -99,8 +99,8 @@ def predecessors(rows: Sequence[Row], output: Path) -> list[Needs]:
     """For each row those that it takes something over from.
 
     Of rows that share a synthesis network one that an earlier call began comes first, and it waits for none: it goes on
-    with its own. Else it is the one with fewest discriminators, which is finished soonest. The upper bound is the plain
-    segmenter of the other direction.
+    with its own. Else it is the one with fewest discriminators. The upper bound is the plain segmenter of the other
+    direction.
     """
     first: dict[str, int] = {}
     shared = [_shared_synthesis(row, output) for row in rows]
@@ -115,9 +115,9 @@ def predecessors(rows: Sequence[Row], output: Path) -> list[Needs]:
             frozenset(
                 other
                 for other, plain in enumerate(rows)
-                if row.trainings(output).takes_over_the_bound(row.method)
-                and (plain.seed, plain.method) == (row.seed, NO_ADAPTATION)
+                if (plain.seed, plain.method) == (row.seed, NO_ADAPTATION)
                 and plain.direction is row.opposite
+                and row.trainings(output).takes_over_the_bound(row.method)
             ),
         )
         for index, row in enumerate(rows)

@@ -92,15 +92,14 @@ class Trainings:
         """Configuration of the run of a method."""
         settings = changed(self.configuration, method, self.own.get(method.name))
         own = self.own.get(method.name, {}).get("synthesis", {})
-        if "model" in own:
-            return settings
-        if own or settings.synthesis.translator != self.configuration.synthesis.translator:
+        lent = own.get("model") is not None
+        if not lent and (own or settings.synthesis.translator != self.configuration.synthesis.translator):
             # a network that is lent to all rows is no other translator, and no other stage one
             settings = settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": None})})
         if method.on_target_labels:
             source = settings.target.model_copy(update={"labelmaps": self.target_labelmaps})
             return settings.model_copy(update={"source": source})
-        lender = self._lender(settings) if settings.segmentation.style_transfer else None
+        lender = self._lender(settings) if settings.segmentation.style_transfer and not lent else None
         if lender is None:
             return settings
         return settings.model_copy(update={"synthesis": settings.synthesis.model_copy(update={"model": lender})})

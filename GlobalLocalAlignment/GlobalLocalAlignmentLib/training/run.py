@@ -232,7 +232,7 @@ class _Run:
             selection = {"model_selection": self.configuration.training.model_selection}
             if stage.best is not None:
                 selection["selected_iteration"] = stage.best.iteration
-            self._write_model(networks, synthesis, source, target, scores, selection)
+            self._write_model(networks, synthesis, self._card(synthesis, source, target, scores, selection))
         self.context.fabric.barrier()
         return self.context.folder / MODEL_NAME
 
@@ -275,7 +275,7 @@ class _Run:
             synthesis = TrainedSynthesis(stage.average.network.eval(), modalities, (SOURCE, TARGET))
             lent = self.context.folder / SYNTHESIS_NAME
             if fabric.is_global_zero and not _is_whole(lent):
-                save_bundle(lent, self._card(synthesis, source, target, {}, {}), {"synthesis": synthesis.network})
+                save_bundle(lent, self._card(synthesis, source, target), {"synthesis": synthesis.network})
         if fabric.is_global_zero:
             panel = translation_panel(synthesis.network, synthesis.labels, source, target, fabric)
             self._save_panel(f"translation_{'_to_'.join(modalities)}", panel)
@@ -331,30 +331,22 @@ class _Run:
                 "with CycleGAN synthesis.weights.identity, or train stage one for longer",
             )
 
-    def _write_model(
-        self,
-        networks: SegmentationNetworks,
-        synthesis: TrainedSynthesis | None,
-        source: SliceStore,
-        target: SliceStore,
-        scores: dict[str, Any],
-        selection: dict[str, Any],
-    ) -> None:
+    def _write_model(self, networks: SegmentationNetworks, synthesis: TrainedSynthesis | None, card: ModelCard) -> None:
         parts = {"segmenter": networks.segmenter}
         for name in ("feature_discriminator", "output_discriminator"):
             if getattr(networks, name) is not None:
                 parts[name] = getattr(networks, name)
         if synthesis is not None:
             parts["synthesis"] = synthesis.network
-        save_bundle(self.context.folder / MODEL_NAME, self._card(synthesis, source, target, scores, selection), parts)
+        save_bundle(self.context.folder / MODEL_NAME, card, parts)
 
     def _card(
         self,
         synthesis: TrainedSynthesis | None,
         source: SliceStore,
         target: SliceStore,
-        scores: dict[str, Any],
-        selection: dict[str, Any],
+        scores: dict[str, Any] | None = None,
+        selection: dict[str, Any] | None = None,
     ) -> ModelCard:
         configuration = self.configuration
         domains = {
@@ -366,7 +358,7 @@ class _Run:
             "torch": torch.__version__.split("+")[0],
             "preset": configuration.preset,
             "seed": configuration.training.seed,
-            **selection,
+            **(selection or {}),
             **self.context.adjustments().card(),
             "source_cases": len(set(source.cases)),
             "source_slices": len(source),
