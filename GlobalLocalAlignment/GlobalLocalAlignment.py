@@ -25,7 +25,7 @@ from GlobalLocalAlignmentSlicerLib.scene import results, sliceviews
 from GlobalLocalAlignmentSlicerLib.scene.images import isImage
 from GlobalLocalAlignmentSlicerLib.segmenting.resultssection import ResultsSection
 from GlobalLocalAlignmentSlicerLib.segmenting.scenesegmenter import SceneSegmenter
-from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import SegmentationOptions
+from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import AS_THE_MODEL_SAYS, SHIFTS, SegmentationOptions
 from GlobalLocalAlignmentSlicerLib.segmenting.suitability import concerns
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -84,6 +84,7 @@ class GlobalLocalAlignmentParameterNode:
     precision: Annotated[str, Choice(list(PRECISIONS))] = "auto"
     batchSize: Annotated[int, WithinRange(1, 256)] = 16
     largestComponent: bool = False
+    shifts: Annotated[str, Choice(list(SHIFTS))] = AS_THE_MODEL_SAYS
     shownVolume: slicer.vtkMRMLScalarVolumeNode
     maskShown: bool = True
     maskOpacity: Annotated[float, WithinRange(0, 1)] = 0.5
@@ -122,6 +123,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
         panel.insertWidget(panel.indexOf(self.ui.logButton), self.compareSection.widget)
         self.ui.deviceComboBox.addItems(list(DEVICES))
         self.ui.precisionComboBox.addItems(list(PRECISIONS))
+        self.ui.shiftsComboBox.addItems(list(SHIFTS))
         self.ui.modelPathEdit.filters = ctk.ctkPathLineEdit.Files
         self.ui.modelPathEdit.nameFilters = ["Model (*.safetensors)"]
         self.ui.modelPathEdit.settingKey = MODEL_SETTING
@@ -338,6 +340,7 @@ class GlobalLocalAlignmentWidget(ScriptedLoadableModuleWidget, VTKObservationMix
             self.ui.deviceComboBox.currentText,
             parameters.precision,
             parameters.surfaces,
+            parameters.shifts,
         )
 
     def onApply(self) -> None:

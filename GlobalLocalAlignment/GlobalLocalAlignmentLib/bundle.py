@@ -27,7 +27,7 @@ from .config import (
 from .datatext import read_json
 from .errors import InputError
 from .networks import DeepLabSegmenter, FeatureDiscriminator
-from .settings import refuse_same_values
+from .settings import Refinement, refuse_same_values
 from .settingtypes import DomainName, Text
 from .translators import translator_network
 from .wholefiles import whole_file
@@ -103,6 +103,9 @@ class ModelCard(Section):
 
     segmentation: Segmentation
     """Settings of stage two."""
+
+    refinement: Refinement = Refinement()
+    """How the model segments more finely than one pass gives it, as in the settings."""
 
     provenance: Facts = {}
     """How it was trained: `version`, `torch`, `preset`, `seed`, `model_selection`, `selected_iteration` (where scores
@@ -314,6 +317,7 @@ def make_card(
         synthesis=configuration.synthesis.model_copy(update={"model": None}),
         synthesis_domains=synthesis_domains,
         segmentation=configuration.segmentation,
+        refinement=configuration.refinement,
         provenance=provenance,
         scores=_without_gaps(scores or {}),
     )

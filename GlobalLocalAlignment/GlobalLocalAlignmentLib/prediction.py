@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
 
 from .bundle import Bundle, DomainCard, ModelCard, refuse_stage_one_alone
 from .errors import InputError
 from .preprocessing import IntensityLimits, intensity_limits
+from .refinement import SliceSmoothing, segment
+from .settings import Refinement
 from .slicegrid import SliceGrid
 from .volumes import Volume
 
@@ -86,6 +87,7 @@ class Predictor:
         precision: ``32`` or ``bf16``.
         batch_size: slices at once.
         largest_component: keep only the largest connected part of each structure.
+        refinement: in the place of the one that the model was made with.
     """
 
     def __init__(
@@ -95,9 +97,11 @@ class Predictor:
         precision: str = "32",
         batch_size: int = 16,
         largest_component: bool = False,
+        refinement: Refinement | None = None,
     ) -> None:
         self.bundle, self.device, self.batch_size = bundle.to(device), device, batch_size
         self.reduced, self.largest_component = precision == "bf16", largest_component
+        self.refinement = bundle.card.refinement if refinement is None else refinement
         self.values = torch.tensor(
             [0] + [label.value for label in bundle.card.labels], dtype=torch.uint8, device=device
         )
@@ -125,23 +129,23 @@ class Predictor:
         mask = np.zeros(planes.shape, np.float32) if outputs.feature_mask else None
         shares = np.zeros((len(self.values), *planes.shape), np.float32) if outputs.probabilities else None
         styled = _StyledVolume(self.bundle, planes.shape, card.source) if outputs.synthesized else None
+        shifts, smoothing = self.refinement.shifts, SliceSmoothing(self.refinement.slice_smoothing, grid.slice_count)
         seconds = 0.0
         for part, images in self._batches(grid, planes, limits):
             started = time.perf_counter()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
-                output = self.bundle.segmenter(images, self.bundle.feature_discriminator)
+                segmented = segment(self.bundle.segmenter, self.bundle.feature_discriminator, images, shifts)
                 translated = styled.translate(images, card.target, card.source) if styled else None
-            probabilities = output.logits.float().softmax(dim=1)
             seconds += self._since(started)
-            labels[part] = grid.restore_labels(probabilities, self.values).cpu().numpy()
+            done, probabilities = smoothing.put(segmented.probabilities)
+            labels[done] = grid.restore_labels(probabilities, self.values).cpu().numpy()
             if shares is not None:
                 restored = grid.restore(probabilities, 0.0)
                 # beyond the field of view every class has probability 0
                 restored[:, 0] += 1 - restored.sum(dim=1)
-                shares[:, part] = restored.movedim(1, 0).cpu().numpy()
+                shares[:, done] = restored.movedim(1, 0).cpu().numpy()
             if mask is not None:
-                full = functional.interpolate(output.mask.float(), images.shape[-2:], mode="bilinear")
-                steps = grid.restore(full, 0.0)[:, 0].mul_(MASK_STEPS).round_()
+                steps = grid.restore(segmented.mask, 0.0)[:, 0].mul_(MASK_STEPS).round_()
                 mask[part] = steps.div_(MASK_STEPS).cpu().numpy()
             if styled is not None:
                 styled.put(part, grid.restore(translated.float(), -1.0))

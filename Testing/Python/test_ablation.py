@@ -28,6 +28,7 @@ from GlobalLocalAlignmentLib.errors import InputError, StopRequested
 from GlobalLocalAlignmentLib.evaluation import ClassScore
 from GlobalLocalAlignmentLib.phantom import write_cohort
 from GlobalLocalAlignmentLib.report.ablation import write_ablation_report
+from GlobalLocalAlignmentLib.settings import Refinement
 from GlobalLocalAlignmentLib.training.events import EventLog
 from GlobalLocalAlignmentLib.training.lock import RunLock
 from GlobalLocalAlignmentLib.volumes import Volume, read_labelmap, write_volume
@@ -358,6 +359,18 @@ def test_a_model_that_changed_is_scored_anew(again: Path, data: Path, tiny_setti
     shutil.copyfile(other, home / "runs" / "ours" / "model.safetensors")
     results = run_ablation(again, plan_of(data, tiny_settings, methods=("ours",)))
     assert results.scores["MR to CT"]["ours"] == results.scores["MR to CT"]["style_transfer"]
+
+
+def test_another_refinement_is_scored_anew_without_a_new_training(again: Path, data: Path, tiny_settings: dict):
+    plan = plan_of(data, tiny_settings, methods=("style_transfer",), both_directions=False)
+    before = run_ablation(again, plan).scores["MR to CT"]["style_transfer"]
+    model = again / "mr_to_ct" / "seed_0" / "runs" / "style_transfer" / "model.safetensors"
+    trained = model.stat().st_mtime_ns
+    refined = plan.configuration.model_copy(update={"refinement": Refinement(shifts=2, slice_smoothing=0.25)})
+    after = run_ablation(again, replace(plan, configuration=refined)).scores["MR to CT"]["style_transfer"]
+    assert model.stat().st_mtime_ns == trained
+    assert before != after
+    assert run_ablation(again, plan).scores["MR to CT"]["style_transfer"] == before
 
 
 def test_another_mapping_of_the_test_labels_is_scored_anew(again: Path, data: Path, tiny_settings: dict):

@@ -142,4 +142,7 @@ def test_options_become_the_words_of_the_command():
     assert words[:7] == ["predict", "--model", "m", "--input", "in", "--output", "out"]
     assert words[words.index("--device") + 1] == "cuda:1" and words[words.index("--batch-size") + 1] == "4"
     assert {"--feature-mask", "--synthesized", "--probabilities", "--largest-component"} <= set(words)
-    assert not [word for word in SegmentationOptions(Path("m")).arguments(Path("i"), Path("o")) if "mask" in word]
+    plain = SegmentationOptions(Path("m")).arguments(Path("i"), Path("o"))
+    assert not [word for word in plain if "mask" in word or "shifts" in word]
+    fast = SegmentationOptions(Path("m"), shifts="1").arguments(Path("i"), Path("o"))
+    assert fast[fast.index("--shifts") + 1] == "1"

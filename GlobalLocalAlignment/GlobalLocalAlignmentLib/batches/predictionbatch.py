@@ -17,6 +17,7 @@ from ..formats.segmentationformats import DICOM_SEG, NIFTI
 from ..formats.volumewriters import PART_PREFIX
 from ..machinefaults import explained
 from ..prediction import Outputs, Predictor
+from ..settings import Refinement
 from ..training.events import STOP_NAME, EventLog
 from ..training.lock import RunLock
 from .batch import REMEDIES, STAGE, BatchProgress, make_folder, other_kind, write_prediction
@@ -33,12 +34,14 @@ class BatchRequest:
         kind: format of the segmentation, one of ``segmentationformats.FORMATS``.
         largest_component: whether the predictor keeps the largest part of each structure alone.
         again: segment what is done too.
+        refinement: of the predictor, where it is not the model's own.
     """
 
     outputs: Outputs = Outputs()
     kind: str = NIFTI
     largest_component: bool = False
     again: bool = False
+    refinement: Refinement | None = None
 
     @property
     def text(self) -> str:
@@ -49,7 +52,9 @@ class BatchRequest:
             "synthesized": self.outputs.synthesized,
             "largest component": self.largest_component,
         }
-        return ", ".join([self.kind, *(name for name, on in switches.items() if on)])
+        asked = {} if self.refinement is None else self.refinement.model_dump()
+        parts = [f"{name.replace('_', ' ')} {value:g}" for name, value in asked.items()]
+        return ", ".join([self.kind, *(name for name, on in switches.items() if on), *parts])
 
 
 @dataclass(frozen=True)

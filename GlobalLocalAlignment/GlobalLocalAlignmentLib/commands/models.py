@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -13,6 +13,9 @@ from .screen import CleanStop, case_progress, console, errors, events_of, print_
 
 if TYPE_CHECKING:
     from ..batches.predictionbatch import PredictionBatch
+    from ..bundle import ModelCard
+    from ..prediction import Predictor
+    from ..settings import Refinement
 
 
 def predict(
@@ -27,6 +30,14 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also one volume a structure.")] = False,
     synthesized: Annotated[bool, typer.Option("--synthesized", help="Also the input in source style.")] = False,
     largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
+    shifts: Annotated[
+        int | None,
+        typer.Option(help="Passes along each axis of a slice: 1 is fast, 2 or 4 finer. [default: the model's]"),
+    ] = None,
+    slice_smoothing: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.33, help="Weight of each of the two neighbouring slices. [default: the model's]"),
+    ] = None,
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Every series of a DICOM study, not that of most slices alone.")
     ] = False,
@@ -51,13 +62,14 @@ def predict(
     card, outputs = read_card(model), Outputs(feature_mask, probabilities, synthesized)
     check_outputs(card, outputs)
     found = search(input_, output, card.target.modality, all_series, case)
-    request = BatchRequest(outputs, format_, largest_component, again)
+    refinement = _refinement(card, shifts, slice_smoothing)
+    request = BatchRequest(outputs, format_, largest_component, again, refinement)
     with CleanStop("stopping; the volume in hand will be segmented anew") as stop, progress_display() as display:
         batch = PredictionBatch(found, output, BatchModel(card, fingerprint(model)), request, events_of(display), stop)
         with batch.open():
             try:
                 if batch.waiting:
-                    batch.run(_predictor(model, device, precision, batch_size, largest_component))
+                    batch.run(_predictor(model, device, precision, batch_size, largest_component, refinement))
             finally:
                 _say_how_it_went(batch, output)
 
@@ -89,7 +101,7 @@ def synthesize(
     if to not in ("source", "target"):
         raise InputError(f"--to {to}", "is not a domain", "choose source or target")
     cases = choose_cases(input_, case)
-    predictor = _predictor(model, device, precision, batch_size, False)
+    predictor = _predictor(model, device, precision, batch_size)
     with progress_display() as display:
         synthesize_files(predictor, cases, output, to, events_of(display))
     console.print(f"{len(cases)} written into {output}", markup=False)
@@ -134,7 +146,26 @@ def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> 
     console.print(yaml.safe_dump(read_card(file).model_dump(mode="json"), sort_keys=False).rstrip(), markup=False)
 
 
-def _predictor(model: Path, device: str, precision: str, batch_size: int, largest_component: bool):
+def _refinement(card: ModelCard, shifts: int | None, slice_smoothing: float | None) -> Refinement | None:
+    """What is asked for in the place of what the model says; None where that is the same."""
+    from ..settings import Refinement
+
+    known = get_args(Refinement.model_fields["shifts"].annotation)
+    if shifts is not None and shifts not in known:
+        raise InputError(f"--shifts {shifts}", "cannot be made", f"choose one of {', '.join(map(str, known))}")
+    given = {"shifts": shifts, "slice_smoothing": slice_smoothing}
+    wanted = card.refinement.model_copy(update={key: value for key, value in given.items() if value is not None})
+    return None if wanted == card.refinement else wanted
+
+
+def _predictor(
+    model: Path,
+    device: str,
+    precision: str,
+    batch_size: int,
+    largest_component: bool = False,
+    refinement: Refinement | None = None,
+) -> Predictor:
     from ..bundle import load_bundle
     from ..devices import resolve_device, resolve_precision
     from ..prediction import Predictor
@@ -142,4 +173,5 @@ def _predictor(model: Path, device: str, precision: str, batch_size: int, larges
     if precision not in ("auto", "32", "bf16"):
         raise InputError(f"--precision {precision}", "is not known", "choose auto, 32 or bf16")
     chosen = resolve_device(device)
-    return Predictor(load_bundle(model), chosen, resolve_precision(precision, chosen), batch_size, largest_component)
+    reduced = resolve_precision(precision, chosen)
+    return Predictor(load_bundle(model), chosen, reduced, batch_size, largest_component, refinement)

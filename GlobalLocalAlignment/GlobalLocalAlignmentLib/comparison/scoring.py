@@ -97,6 +97,7 @@ def _basis(trainings: Trainings, method: str, cases: list[Case], test: Domain) -
         {
             "model": _digest(trainings.model(method)),
             "largest_component": trainings.configuration.prediction.largest_component,
+            "refinement": trainings.configuration.refinement.model_dump(),
             "label_mapping": {str(value): becomes for value, becomes in test.label_mapping.items()},
             "cases": {case.name: [_digest(path) for path in (case.image, case.labelmap)] for case in cases},
         },
@@ -129,6 +130,7 @@ def _predictor(model: Path, configuration: Configuration) -> Predictor:
         resolve_precision(configuration.training.precision, device),
         settings.batch_size,
         settings.largest_component,
+        configuration.refinement,
     )
 
 

@@ -96,6 +96,9 @@ class DeepLabSegmenter(nn.Module):
         stem_pooling: max pooling after the stem; without it the features have stride 4 instead of 8, which small
             images need.
         log_odds: D1 was trained with the vanilla loss and gives log odds, whose probability is the distance.
+
+    Attributes:
+        stride: pixels of a slice from one position of the features to the next.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class DeepLabSegmenter(nn.Module):
     ) -> None:
         super().__init__()
         self.log_odds = log_odds
+        self.stride = 8 if stem_pooling else 4
         stem: list[nn.Module] = [_convolution(1, width, 7, stride=2), nn.ReLU()]
         if stem_pooling:
             stem.append(nn.MaxPool2d(3, stride=2, padding=1))

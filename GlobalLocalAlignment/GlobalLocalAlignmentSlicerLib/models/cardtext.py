@@ -22,6 +22,8 @@ def describeCard(card: ModelCard) -> str:
     plane = _("{plane} slices, {rows} x {columns} at {spacing:g} mm").format(
         plane=html.escape(card.orientation), rows=card.size[0], columns=card.size[1], spacing=card.spacing
     )
+    if card.shifts > 1:
+        plane += _(", {count} passes over each").format(count=card.shifts**2)
     lines = [
         _("segments <b>{target}</b>, learnt from labels of {source}").format(
             target=html.escape(card.target), source=html.escape(card.source)

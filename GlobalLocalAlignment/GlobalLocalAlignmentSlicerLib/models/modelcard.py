@@ -51,6 +51,7 @@ class ModelCard:
         networks: what the file holds.
         provenance: how it was trained.
         scores: what was measured while it was trained.
+        shifts: passes along each axis of a slice.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class ModelCard:
     networks: tuple[str, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    shifts: int = 1
 
     @property
     def hasFeatureMask(self) -> bool:
@@ -102,8 +104,10 @@ def readModelCard(path: Path) -> ModelCard:
             networks,
             dict(card["provenance"]),
             dict(card["scores"]),
+            # models of before it could be more have none
+            int(_finite(card.get("refinement", {}).get("shifts", 1))),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise _damagedCard(path) from error
 
 

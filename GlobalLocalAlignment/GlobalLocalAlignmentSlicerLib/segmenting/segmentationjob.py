@@ -16,6 +16,9 @@ from ..background.backgroundjob import BackgroundJob
 from ..background.backgroundprocess import StartTimer, callCore, reasonOf
 
 STOPPED, FAILED = "stopped", "failed"
+AS_THE_MODEL_SAYS = "model"
+SHIFTS = (AS_THE_MODEL_SAYS, "1", "2", "4")
+"""What there is to choose for the passes along each axis of a slice."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class SegmentationOptions:
         device: as the core names it.
         precision: as the core names it.
         surfaces: also the surfaces of the segmentation, which are made after the core has ended.
+        shifts: passes along each axis of a slice, one of ``SHIFTS``.
     """
 
     model: Path
@@ -43,11 +47,14 @@ class SegmentationOptions:
     device: str = "auto"
     precision: str = "auto"
     surfaces: bool = False
+    shifts: str = AS_THE_MODEL_SAYS
 
     def arguments(self, images: Path, output: Path) -> list[str]:
         """Words of the core's command."""
         words = ["predict", "--model", str(self.model), "--input", str(images), "--output", str(output)]
         words += ["--device", self.device, "--precision", self.precision, "--batch-size", str(self.batchSize)]
+        if self.shifts != AS_THE_MODEL_SAYS:
+            words += ["--shifts", self.shifts]
         switches = {
             "--feature-mask": self.featureMask,
             "--synthesized": self.synthesized,

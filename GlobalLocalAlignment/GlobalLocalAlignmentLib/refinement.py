@@ -1,0 +1,94 @@
+"""What a prediction makes finer than one pass of the segmenter over a slice: several passes, neighbouring slices.
+
+Features have one position for some pixels of a slice, so a border is found at its distance from the nearest ones. Where
+the slice is moved by a part of that, the positions lie elsewhere, and the mean of both is finer than either. (The paper
+segments each slice once; the averaging is ours, and is no part of a training.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .networks import DeepLabSegmenter, FeatureDiscriminator
+
+BEYOND = -1.0
+"""Value of what lies beyond the slice, as where a slice is cut out beyond the volume."""
+
+
+@dataclass
+class Segmented:
+    """Slices that went through the segmenter.
+
+    Attributes:
+        probabilities: of the classes (n, C, H, W), float32.
+        mask: local feature mask (n, 1, H, W) in [0, 1), float32; None without D1.
+    """
+
+    probabilities: Tensor
+    mask: Tensor | None
+
+
+def segment(
+    segmenter: DeepLabSegmenter, discriminator: FeatureDiscriminator | None, images: Tensor, shifts: int = 1
+) -> Segmented:
+    """Segment slices in several passes, and average what each gives.
+
+    Args:
+        segmenter, discriminator: the networks of a model; the target path is taken where there is D1.
+        images: (n, 1, H, W) in [-1, 1].
+        shifts: passes along each axis, which the stride of the features is divided by.
+    """
+    step, (rows, columns) = segmenter.stride // shifts, images.shape[-2:]
+    places = [(down, right) for down in range(0, step * shifts, step) for right in range(0, step * shifts, step)]
+    sums: list[Tensor] = []
+    passes = images.new_zeros(rows, columns, dtype=torch.float32)
+    for down, right in places:
+        moved = functional.pad(images, (right, 0, down, 0), value=BEYOND)[..., :rows, :columns]
+        output = segmenter(moved, discriminator)
+        found = [output.logits.float().softmax(dim=1)]
+        if output.mask is not None:
+            found.append(functional.interpolate(output.mask.float(), (rows, columns), mode="bilinear"))
+        # what was moved out of the slice at its lower and right border has a pass less
+        passes[: rows - down, : columns - right] += 1
+        for index, values in enumerate(found):
+            if index == len(sums):
+                sums.append(torch.zeros_like(values))
+            sums[index][..., : rows - down, : columns - right] += values[..., down:, right:]
+    means = [total.div_(passes) for total in sums]
+    return Segmented(means[0], means[1] if len(means) > 1 else None)
+
+
+class SliceSmoothing:
+    """Mixes the probabilities of a slice with those of the two beside it; the outermost ones count as their own.
+
+    Slices come in batches, one after the other. One is done once the next is known, so results lag by a slice.
+
+    Args:
+        weight: of each of the two neighbours.
+        count: slices of the volume.
+    """
+
+    def __init__(self, weight: float, count: int) -> None:
+        self.weight, self.count = weight, count
+        self.seen = self.done = 0
+        self._last: Tensor | None = None
+
+    def put(self, probabilities: Tensor) -> tuple[slice, Tensor]:
+        """Take the next slices (n, ...).
+
+        Returns:
+            which slices are done with them, none where there are none yet, and their probabilities.
+        """
+        known = torch.cat([probabilities[:1] if self._last is None else self._last, probabilities])
+        self.seen += len(probabilities)
+        if self.seen == self.count:
+            known = torch.cat([known, known[-1:]])
+        self._last = known[-2:]
+        smooth = known[1:-1] * (1 - 2 * self.weight) + (known[:-2] + known[2:]) * self.weight
+        part = slice(self.done, self.done + len(smooth))
+        self.done = part.stop
+        return part, smooth
