@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from GlobalLocalAlignmentLib.bundle import load_bundle, save_bundle
+from GlobalLocalAlignmentLib.settings import Refinement
 from GlobalLocalAlignmentSlicerLib.scene import results
+from GlobalLocalAlignmentSlicerLib.segmenting.segmentationjob import AS_THE_MODEL_SAYS
 from segmentpanel import MODULE, PATIENCE, add_phantom, choose, export
 
 
@@ -32,6 +35,27 @@ def test_the_module_works_where_there_are_no_views(slicer_host):
     results.showVolume(node, np.zeros(labels.shape, np.float32), results.SYNTHESIZED)
     panel._parameterNode.shownVolume = node
     panel.ui.compareButton.click()
+
+
+def test_passes_are_those_of_the_model_until_others_are_chosen(panel, slicer_host, tiny_run: Path, tmp_path: Path):
+    bundle = load_bundle(tiny_run / "model.safetensors")
+    card = bundle.card.model_copy(update={"refinement": Refinement(shifts=2)})
+    networks = {name: getattr(bundle, name) for name in ("segmenter", "feature_discriminator")}
+    save_bundle(tmp_path / "refined.safetensors", card.model_copy(update={"synthesis_domains": None}), networks)
+    node, _ = add_phantom("CT")
+    choose(panel, tmp_path / "refined.safetensors", node)
+    assert "4 passes over each" in panel.ui.cardLabel.text
+    assert panel.ui.shiftsComboBox.currentText == AS_THE_MODEL_SAYS
+    masks = {}
+    for chosen in (AS_THE_MODEL_SAYS, "2", "1"):
+        panel.ui.shiftsComboBox.currentText = chosen
+        assert panel._parameterNode.shifts == chosen
+        panel.ui.applyButton.click()
+        slicer_host.wait_until(lambda: not panel.logic.running, PATIENCE)
+        assert panel.ui.statusLabel.text == "1 segmented.", panel.ui.logText.toPlainText()
+        masks[chosen] = slicer.util.arrayFromVolume(results.findResult(node, results.FEATURE_MASK)).copy()
+    assert np.array_equal(masks[AS_THE_MODEL_SAYS], masks["2"])
+    assert not np.array_equal(masks[AS_THE_MODEL_SAYS], masks["1"])
 
 
 @pytest.mark.cold_start

@@ -16,7 +16,7 @@ from ..background.backgroundjob import BackgroundJob
 from ..background.backgroundprocess import StartTimer, callCore, reasonOf
 
 STOPPED, FAILED = "stopped", "failed"
-AS_THE_MODEL_SAYS = "model"
+AS_THE_MODEL_SAYS = "as the model says"
 SHIFTS = (AS_THE_MODEL_SAYS, "1", "2", "4")
 """What there is to choose for the passes along each axis of a slice."""
 
