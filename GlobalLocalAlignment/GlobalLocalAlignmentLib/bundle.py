@@ -113,8 +113,8 @@ class ModelCard(Section):
     `source_slices`, `target_cases`, `target_slices`, `date`."""
 
     scores: Facts = {}
-    """Where the training had labelled target cases to watch: `validation_slice_dice` (structure: Dice, 0 to 1) and
-    `validation_cases`, their number. Else empty."""
+    """Where the training had labelled target cases to watch: `validation_slice_dice` (structure: Dice of their slices
+    in one pass, 0 to 1) and `validation_cases`, their number. Else empty."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> ModelCard:

@@ -14,7 +14,7 @@ from torch import Tensor
 from .bundle import Bundle, DomainCard, ModelCard, refuse_stage_one_alone
 from .errors import InputError
 from .preprocessing import IntensityLimits, intensity_limits
-from .refinement import SliceSmoothing, segment
+from .refinement import BEYOND, SliceSmoothing, segment
 from .settings import Refinement
 from .slicegrid import SliceGrid
 from .volumes import Volume
@@ -192,7 +192,7 @@ class Predictor:
         for start in range(0, grid.slice_count, self.batch_size):
             part = slice(start, min(start + self.batch_size, grid.slice_count))
             scaled = torch.from_numpy(limits.scale(planes[part])).to(self.device)
-            yield part, grid.extract(scaled, "linear", -1.0)[:, None]
+            yield part, grid.extract(scaled, "linear", BEYOND)[:, None]
 
     def _since(self, started: float) -> float:
         if self.device.type == "cuda":

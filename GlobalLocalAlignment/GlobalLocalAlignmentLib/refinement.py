@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .networks import DeepLabSegmenter, FeatureDiscriminator
+from .settings import Refinement
 
 BEYOND = -1.0
 """Value of what lies beyond the slice, as where a slice is cut out beyond the volume."""
@@ -83,12 +84,24 @@ class SliceSmoothing:
         Returns:
             which slices are done with them, none where there are none yet, and their probabilities.
         """
+        if self.weight == 0:
+            return self._finished(probabilities)
         known = torch.cat([probabilities[:1] if self._last is None else self._last, probabilities])
         self.seen += len(probabilities)
         if self.seen == self.count:
             known = torch.cat([known, known[-1:]])
-        self._last = known[-2:]
-        smooth = known[1:-1] * (1 - 2 * self.weight) + (known[:-2] + known[2:]) * self.weight
-        part = slice(self.done, self.done + len(smooth))
+        # a copy, or the whole batch would stay in memory
+        self._last = known[-2:].clone()
+        return self._finished(known[1:-1] * (1 - 2 * self.weight) + (known[:-2] + known[2:]) * self.weight)
+
+    def _finished(self, slices: Tensor) -> tuple[slice, Tensor]:
+        part = slice(self.done, self.done + len(slices))
         self.done = part.stop
-        return part, smooth
+        return part, slices
+
+
+def in_words(refinement: Refinement) -> str:
+    """``in 4 passes, neighbouring slices weighing 0.2`` and the like."""
+    passes = "in one pass" if refinement.shifts == 1 else f"in {refinement.shifts**2} passes"
+    smoothed = f", neighbouring slices weighing {refinement.slice_smoothing:g}" if refinement.slice_smoothing else ""
+    return passes + smoothed

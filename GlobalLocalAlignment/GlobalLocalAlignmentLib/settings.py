@@ -385,17 +385,16 @@ class Training(Section):
 
 
 class Refinement(Section):
-    """How a finished model segments more finely than one pass gives it. Written into the model; `gla predict` follows
-    it unless told otherwise. A change needs no new training."""
+    """How a finished model segments more finely than one pass gives it. A training writes it into its model, and
+    whoever applies the model may choose otherwise."""
 
     shifts: Literal[1, 2, 4] = 1
     """Passes along each axis of a slice, which is moved by equal parts of the features' stride from one to the next;
-    their probabilities are averaged. Borders become finer, coarse slices gain most. The networks take 4 times as long
-    with 2 and 16 times with 4."""
+    their probabilities are averaged. The networks take 4 times as long with 2 and 16 times with 4."""
 
     slice_smoothing: Annotated[float, Field(ge=0, le=0.33)] = 0.0
-    """Weight of each of the two neighbouring slices in the probabilities of a slice, which keeps the rest. Takes away
-    what a single slice shows alone."""
+    """Weight of each of the two neighbouring slices in the probabilities of a slice, which keeps the rest. Below
+    0.25 what one slice alone is sure of stays; from there on it is lost."""
 
 
 class Prediction(Section):

@@ -380,6 +380,17 @@ def test_another_refinement_is_scored_anew_without_a_new_training(again: Path, d
     assert found(plan) == before
 
 
+def test_rows_that_were_segmented_otherwise_are_named_under_the_tables(again: Path, data: Path, tiny_settings: dict):
+    plan = plan_of(data, tiny_settings, methods=("style_transfer",), both_directions=False)
+    refined = plan.configuration.model_copy(update={"refinement": Refinement(shifts=2)})
+    notes = run_ablation(again, replace(plan, configuration=refined)).notes
+    assert "Slices were segmented in 4 passes." in notes
+    (note,) = (note for note in notes if note.startswith("Segmented in one pass, and not as the others: "))
+    assert "ours MR to CT seed 0" in note and "style transfer" not in note
+    every = replace(plan, configuration=refined, methods=plan_of(data, tiny_settings).methods)
+    assert not [note for note in run_ablation(again, every).notes if note.startswith("Segmented")]
+
+
 def test_another_mapping_of_the_test_labels_is_scored_anew(again: Path, data: Path, tiny_settings: dict):
     plan = plan_of(data, tiny_settings, methods=("style_transfer",), both_directions=False)
     before = run_ablation(again, plan).scores["MR to CT"]["style_transfer"][0]

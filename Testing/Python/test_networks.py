@@ -147,6 +147,7 @@ def assert_same_function(found: torch.Tensor, wanted: torch.Tensor, inputs: list
 def test_features_have_the_stride_of_the_configuration(pooling: bool, stride: int):
     segmenter = DeepLabSegmenter(3, width=4, blocks=(1, 1, 1, 2), stem_pooling=pooling)
     output = segmenter(torch.randn(2, 1, 64, 96))
+    assert segmenter.stride == stride
     assert output.features.shape == (2, 128, 64 // stride, 96 // stride)
     assert output.logits.shape == (2, 3, 64, 96)
     assert output.mask is None

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from GlobalLocalAlignmentLib.bundle import load_bundle, read_card
+from GlobalLocalAlignmentLib.bundle import DomainCard, load_bundle, make_card, read_card
 from GlobalLocalAlignmentLib.cli import run
+from GlobalLocalAlignmentLib.config import configuration, load_preset, merge
 from GlobalLocalAlignmentLib.networks import DeepLabSegmenter, FeatureDiscriminator
 from GlobalLocalAlignmentLib.networks.segmenter import SegmenterOutput
 from GlobalLocalAlignmentLib.phantom import render_phantom
@@ -91,6 +92,29 @@ def test_probabilities_add_to_one_with_any_number_of_passes(networks: tuple[Deep
         found = segment(*networks, images, shifts)
         assert torch.allclose(found.probabilities.sum(1), torch.ones(2, 64, 72), atol=1e-5)
         assert 0 <= found.mask.min() and found.mask.max() < 1
+
+
+def test_without_a_weight_slices_stay_as_they_are():
+    slices = torch.rand(4, 2, 3, 4)
+    slices[1] = torch.nan
+    smoothing = SliceSmoothing(0, 4)
+    for start in (0, 2):
+        part, found = smoothing.put(slices[start : start + 2])
+        assert part == slice(start, start + 2)
+        assert torch.equal(found.nan_to_num(-1), slices[part].nan_to_num(-1))
+
+
+def test_what_one_slice_alone_is_sure_of_stays_with_the_weight_of_the_presets():
+    weight = configuration(load_preset("abdomen-cpu")).refinement.slice_smoothing
+    shares = torch.tensor([0.0, 0.0, 0.9, 0.0, 0.0])[:, None]
+    assert (SliceSmoothing(weight, 5).put(shares)[1][:, 0] > 0.5).tolist() == [False, False, True, False, False]
+
+
+def test_a_training_writes_its_refinement_into_the_model(tiny_settings: dict):
+    settings = configuration(merge(tiny_settings, {"refinement": {"shifts": 2, "slice_smoothing": 0.2}}))
+    domain = DomainCard(modality="CT", intensity=settings.intensity_by_modality["CT"])
+    card = make_card(settings, domain, domain, None, {})
+    assert card.refinement == Refinement(shifts=2, slice_smoothing=0.2)
 
 
 @pytest.mark.parametrize("sizes", [[7], [1, 1, 5], [2, 5], [6, 1], [1] * 7])
@@ -181,8 +205,9 @@ def test_the_command_refuses_what_cannot_be_and_does_anew_what_would_be_differen
         return code, " ".join((output.out + output.err).split())
 
     code, text = said("--shifts", "3")
-    assert code == 2 and "error: --shifts 3: cannot be made; choose one of 1, 2, 4" in text
-    assert said("--slice-smoothing", "0.5")[0] == 2
+    assert code == 2 and "error: --shifts 3: cannot be used (Input should be 1, 2 or 4); see gla predict" in text
+    code, text = said("--slice-smoothing", "0.5")
+    assert code == 2 and "error: --slice-smoothing 0.5: cannot be used (Input should be less" in text
     assert not (tmp_path / "out").exists()
     for more, done in ((("--shifts", "2"), 1), (("--shifts", "2"), 0), (("--shifts", "1"), 1), ((), 0)):
         code, text = said(*more)

@@ -17,6 +17,7 @@ from ..formats.segmentationformats import DICOM_SEG, NIFTI
 from ..formats.volumewriters import PART_PREFIX
 from ..machinefaults import explained
 from ..prediction import Outputs, Predictor
+from ..refinement import in_words
 from ..settings import Refinement
 from ..training.events import STOP_NAME, EventLog
 from ..training.lock import RunLock
@@ -52,9 +53,8 @@ class BatchRequest:
             "synthesized": self.outputs.synthesized,
             "largest component": self.largest_component,
         }
-        asked = {} if self.refinement is None else self.refinement.model_dump()
-        parts = [f"{name.replace('_', ' ')} {value:g}" for name, value in asked.items()]
-        return ", ".join([self.kind, *(name for name, on in switches.items() if on), *parts])
+        refined = [] if self.refinement is None else [in_words(self.refinement)]
+        return ", ".join([self.kind, *(name for name, on in switches.items() if on), *refined])
 
 
 @dataclass(frozen=True)

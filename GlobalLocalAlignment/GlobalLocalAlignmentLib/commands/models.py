@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,11 +32,11 @@ def predict(
     largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
     shifts: Annotated[
         int | None,
-        typer.Option(help="Passes along each axis of a slice: 1 is fast, 2 or 4 finer. [default: the model's]"),
+        typer.Option(help="Passes along each axis: 2 takes 4, 4 takes 16 times as long as 1. [as in the model]"),
     ] = None,
     slice_smoothing: Annotated[
         float | None,
-        typer.Option(min=0, max=0.33, help="Weight of each of the two neighbouring slices. [default: the model's]"),
+        typer.Option(help="Weight of each of the two neighbouring slices, 0 to 0.33. [as in the model]"),
     ] = None,
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Every series of a DICOM study, not that of most slices alone.")
@@ -148,13 +148,19 @@ def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> 
 
 def _refinement(card: ModelCard, shifts: int | None, slice_smoothing: float | None) -> Refinement | None:
     """What is asked for in the place of what the model says; None where that is the same."""
+    from pydantic import ValidationError
+
     from ..settings import Refinement
 
-    known = get_args(Refinement.model_fields["shifts"].annotation)
-    if shifts is not None and shifts not in known:
-        raise InputError(f"--shifts {shifts}", "cannot be made", f"choose one of {', '.join(map(str, known))}")
-    given = {"shifts": shifts, "slice_smoothing": slice_smoothing}
-    wanted = card.refinement.model_copy(update={key: value for key, value in given.items() if value is not None})
+    options = {"shifts": shifts, "slice_smoothing": slice_smoothing}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        wanted = Refinement.model_validate(card.refinement.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        option = f"--{name.replace('_', '-')} {given[name]}"
+        raise InputError(option, f"cannot be used ({first['msg']})", "see gla predict --help") from error
     return None if wanted == card.refinement else wanted
 
 

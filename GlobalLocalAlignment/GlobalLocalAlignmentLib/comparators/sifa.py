@@ -178,7 +178,7 @@ class SifaStage(JointStage):
         configuration = context.configuration
         settings, synthesis = configuration.segmentation, configuration.synthesis
         classes, width = len(configuration.labels) + 1, max(1, synthesis.width // 2)
-        channels, stride = self.networks.segmenter.feature_channels, 8 if settings.stem_pooling else 4
+        channels, stride = self.networks.segmenter.feature_channels, self.networks.segmenter.stride
         networks = {
             "generator": TargetGenerator(width, residual_blocks(configuration.plane)),
             "decoder": Decoder(channels, width, stride),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from .. import __version__
 from ..devices import device_description, resolve_device, resolve_precision
 from ..errors import InputError, StopRequested
+from ..refinement import in_words
 from ..training.events import EventLog, Listener
 from .atonce import run_at_once
 from .methods import METHODS
@@ -19,6 +21,7 @@ from .outputfolder import output_folder
 from .plan import AblationPlan, Direction, check_plan, prepare
 from .results import Results, ScoredRow, collect
 from .rows import Row, rows_of
+from .scoring import refinement_of_scores
 
 PLAN_NAME = "ablation.json"
 STAGE = "ablation"
@@ -147,9 +150,11 @@ def _notes(output: Path, plan: AblationPlan, directions: Sequence[Direction]) ->
         f"Test cases, which no training saw: {tests}.",
         f"Model selection: {selection}. Labels of the target's training cases are read by the row that is supervised "
         "on them alone.",
+        f"Slices were segmented {in_words(settings.refinement)}.",
         "After ± stands the standard deviation between trainings, where there are several; that between volumes has a "
         "column of its own.",
         *_own_settings(output, directions, seeds),
+        *_segmented_otherwise(output, directions, seeds),
     ]
 
 
@@ -169,3 +174,17 @@ def _own_settings(output: Path, directions: Sequence[Direction], seeds: Sequence
             found = (what if titles == trained else f"{what} in {', '.join(titles)}" for what, titles in apart.items())
             notes.append(f"{METHODS[name].title} was trained with settings of its own: {'; '.join(found)}.")
     return notes
+
+
+def _segmented_otherwise(output: Path, directions: Sequence[Direction], seeds: Sequence[int]) -> list[str]:
+    """A sentence for each other way in which rows of earlier calls were segmented."""
+    found: dict[str, list[str]] = {}
+    for name, direction, seed in itertools.product(METHODS, directions, seeds):
+        refinement = refinement_of_scores(direction.trainings(output, seed).output, name)
+        if refinement is not None and refinement != direction.configuration.refinement:
+            row = f"{METHODS[name].title} {direction.title} seed {seed}"
+            found.setdefault(in_words(refinement), []).append(row)
+    return [
+        f"Segmented {words}, and not as the others: {', '.join(rows)}. Called for again they are scored anew."
+        for words, rows in found.items()
+    ]

@@ -13,11 +13,13 @@ from ..batches.batch import predict_files, result_path
 from ..bundle import load_bundle
 from ..cohort import Case, class_indices, map_labels
 from ..config import Configuration, Domain
+from ..datatext import read_json
 from ..devices import resolve_device, resolve_precision
 from ..evaluation import ClassScore, read_scores, score_labelmaps, write_scores
 from ..prediction import Outputs, Predictor, keep_largest_components
 from ..preprocessing import IntensityLimits, intensity_limits
 from ..resultfiles import write_rows, write_text
+from ..settings import Refinement
 from ..slicegrid import SliceGrid
 from ..training.events import EventLog, Listener
 from ..volumes import Volume, check_same_geometry, read_labelmap, read_volume
@@ -28,6 +30,7 @@ from .trainings import Trainings
 AIR = -0.95
 """An image scaled to [-1, 1] is darker than this outside the body."""
 
+REFINEMENT = "refinement"
 LARGEST_PARTS = "largest_parts"
 """Folder beside ``scores`` for the same predictions with the largest part of each structure alone."""
 
@@ -97,12 +100,26 @@ def _basis(trainings: Trainings, method: str, cases: list[Case], test: Domain) -
         {
             "model": _digest(trainings.model(method)),
             "largest_component": trainings.configuration.prediction.largest_component,
-            "refinement": trainings.configuration.refinement.model_dump(),
+            **_refinement_noted(trainings.configuration.refinement),
             "label_mapping": {str(value): becomes for value, becomes in test.label_mapping.items()},
             "cases": {case.name: [_digest(path) for path in (case.image, case.labelmap)] for case in cases},
         },
         indent=2,
     )
+
+
+def refinement_of_scores(home: Path, method: str) -> Refinement | None:
+    """How the cases were segmented whose scores a row has; None where nothing says so."""
+    try:
+        basis = read_json(_text(home / "scores" / f"{method}.json"))
+        return Refinement.model_validate(basis.get(REFINEMENT, {}))
+    except (ValueError, AttributeError):
+        return None
+
+
+def _refinement_noted(refinement: Refinement) -> dict[str, Any]:
+    """Nothing for a single pass, as in what was scored before there was any other."""
+    return {} if refinement == Refinement() else {REFINEMENT: refinement.model_dump()}
 
 
 def _digest(path: Path) -> str:

@@ -24,6 +24,8 @@ def describeCard(card: ModelCard) -> str:
     )
     if card.shifts > 1:
         plane += _(", {count} passes over each").format(count=card.shifts**2)
+    if card.sliceSmoothing > 0:
+        plane += _(", neighbouring ones mixed")
     lines = [
         _("segments <b>{target}</b>, learnt from labels of {source}").format(
             target=html.escape(card.target), source=html.escape(card.source)
@@ -45,7 +47,7 @@ def describeCard(card: ModelCard) -> str:
         values = [value for value in dice.values() if isinstance(value, (int, float)) and 0 <= value <= 1]
         if values:
             lines.append(
-                _("mean Dice {dice:.1f} % on the slices of {count} watched volumes").format(
+                _("mean Dice {dice:.1f} % on the slices of {count} watched volumes, in one pass").format(
                     dice=100 * sum(values) / len(values),
                     count=_escaped(card.scores.get("validation_cases", "?")),
                 )

@@ -52,6 +52,7 @@ class ModelCard:
         provenance: how it was trained.
         scores: what was measured while it was trained.
         shifts: passes along each axis of a slice.
+        sliceSmoothing: weight of each of the two neighbouring slices.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class ModelCard:
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     shifts: int = 1
+    sliceSmoothing: float = 0.0
 
     @property
     def hasFeatureMask(self) -> bool:
@@ -90,6 +92,8 @@ def readModelCard(path: Path) -> ModelCard:
             text = _("{name} was written by a newer version of the extension; update the extension")
             raise ModelCardError(text.format(name=path.name))
         plane, networks = card["plane"], tuple(map(_text, card["networks"]))
+        # models of before there was any have none
+        refinement = card.get("refinement", {})
         if "segmenter" not in networks:
             text = _("{name} holds the synthesis network of a training alone; choose its model.safetensors")
             raise ModelCardError(text.format(name=path.name))
@@ -104,8 +108,8 @@ def readModelCard(path: Path) -> ModelCard:
             networks,
             dict(card["provenance"]),
             dict(card["scores"]),
-            # models of before it could be more have none
-            int(_finite(card.get("refinement", {}).get("shifts", 1))),
+            int(_finite(refinement.get("shifts", 1))),
+            float(_finite(refinement.get("slice_smoothing", 0))),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise _damagedCard(path) from error
