@@ -32,11 +32,13 @@ def predict(
     largest_component: Annotated[bool, typer.Option(help="Keep the largest part of each structure alone.")] = False,
     shifts: Annotated[
         int | None,
-        typer.Option(help="Passes along each axis: 2 takes 4, 4 takes 16 times as long as 1. [as in the model]"),
+        typer.Option(
+            help="Passes along each axis, as in the model unless given: 2 takes 4, 4 takes 16 times as long as 1."
+        ),
     ] = None,
     slice_smoothing: Annotated[
         float | None,
-        typer.Option(help="Weight of each of the two neighbouring slices, 0 to 0.33. [as in the model]"),
+        typer.Option(help="Weight of each neighbouring slice, 0 to 0.33, as in the model unless given."),
     ] = None,
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Every series of a DICOM study, not that of most slices alone.")
