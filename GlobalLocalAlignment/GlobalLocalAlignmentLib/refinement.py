@@ -45,22 +45,28 @@ def segment(
     """
     step, (rows, columns) = segmenter.stride // shifts, images.shape[-2:]
     places = [(down, right) for down in range(0, step * shifts, step) for right in range(0, step * shifts, step)]
-    sums: list[Tensor] = []
-    passes = images.new_zeros(rows, columns, dtype=torch.float32)
-    for down, right in places:
+    found = _one_pass(segmenter, discriminator, images)
+    if shifts == 1:
+        return found
+    passes = images.new_ones(rows, columns, dtype=torch.float32)
+    for down, right in places[1:]:
         moved = functional.pad(images, (right, 0, down, 0), value=BEYOND)[..., :rows, :columns]
-        output = segmenter(moved, discriminator)
-        found = [output.logits.float().softmax(dim=1)]
-        if output.mask is not None:
-            found.append(functional.interpolate(output.mask.float(), (rows, columns), mode="bilinear"))
+        more = _one_pass(segmenter, discriminator, moved)
         # what was moved out of the slice at its lower and right border has a pass less
-        passes[: rows - down, : columns - right] += 1
-        for index, values in enumerate(found):
-            if index == len(sums):
-                sums.append(torch.zeros_like(values))
-            sums[index][..., : rows - down, : columns - right] += values[..., down:, right:]
-    means = [total.div_(passes) for total in sums]
-    return Segmented(means[0], means[1] if len(means) > 1 else None)
+        within = (..., slice(rows - down), slice(columns - right))
+        passes[within] += 1
+        found.probabilities[within] += more.probabilities[..., down:, right:]
+        if found.mask is not None:
+            found.mask[within] += more.mask[..., down:, right:]
+    return Segmented(found.probabilities / passes, None if found.mask is None else found.mask / passes)
+
+
+def _one_pass(segmenter: DeepLabSegmenter, discriminator: FeatureDiscriminator | None, images: Tensor) -> Segmented:
+    output = segmenter(images, discriminator)
+    mask = None
+    if output.mask is not None:
+        mask = functional.interpolate(output.mask.float(), images.shape[-2:], mode="bilinear")
+    return Segmented(output.logits.float().softmax(dim=1), mask)
 
 
 class SliceSmoothing:

@@ -205,9 +205,9 @@ def test_the_command_refuses_what_cannot_be_and_does_anew_what_would_be_differen
         return code, " ".join((output.out + output.err).split())
 
     code, text = said("--shifts", "3")
-    assert code == 2 and "error: --shifts 3: cannot be used (Input should be 1, 2 or 4); see gla predict" in text
+    assert code == 2 and "error: setting refinement.shifts: cannot be 3 (Input should be 1, 2 or 4); correct" in text
     code, text = said("--slice-smoothing", "0.5")
-    assert code == 2 and "error: --slice-smoothing 0.5: cannot be used (Input should be less" in text
+    assert code == 2 and "error: setting refinement.slice_smoothing: cannot be 0.5 (Input should be less" in text
     assert not (tmp_path / "out").exists()
     for more, done in ((("--shifts", "2"), 1), (("--shifts", "2"), 0), (("--shifts", "1"), 1), ((), 0)):
         code, text = said(*more)

@@ -150,19 +150,11 @@ def inspect(file: Annotated[Path, typer.Argument(help="model.safetensors")]) -> 
 
 def _refinement(card: ModelCard, shifts: int | None, slice_smoothing: float | None) -> Refinement | None:
     """What is asked for in the place of what the model says; None where that is the same."""
-    from pydantic import ValidationError
-
-    from ..settings import Refinement
+    from ..config import configuration
 
     options = {"shifts": shifts, "slice_smoothing": slice_smoothing}
     given = {name: value for name, value in options.items() if value is not None}
-    try:
-        wanted = Refinement.model_validate(card.refinement.model_dump() | given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        option = f"--{name.replace('_', '-')} {given[name]}"
-        raise InputError(option, f"cannot be used ({first['msg']})", "see gla predict --help") from error
+    wanted = configuration({"refinement": card.refinement.model_dump() | given}).refinement
     return None if wanted == card.refinement else wanted
 
 
